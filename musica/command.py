@@ -1,0 +1,50 @@
+"""What every command shares: flags, quiet start, one-line errors, exit status."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+from musica import config
+from musica.errors import InputError
+
+
+def run(configuration: type, main: Callable, description: str) -> None:
+    """Runs a command: flags -> configuration -> one function call; then exits.
+
+    The exit status is 0, or 1 if ``main`` returns a true value or the user's input cannot be
+    used, which is said in one line.
+
+    Args:
+        configuration: the dataclass whose fields are the command's keys.
+        main: takes the configuration; returns a true value if some of the work failed.
+        description: what ``--help`` says.
+    """
+    flags.disclaim_key_flags()
+    config.define_flags(configuration)
+    sys.modules["__main__"].__doc__ = description
+
+    def guarded(arguments: list[str]) -> int:
+        try:
+            if len(arguments) > 1:
+                raise InputError(f"unexpected argument {arguments[1]!r}; values are given as --flags")
+            _quiet_tensorflow()
+            return 1 if main(config.from_flags(configuration)) else 0
+        except (InputError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+
+    app.run(guarded)
+
+
+def _quiet_tensorflow() -> None:
+    """Silences TensorFlow's start-up messages unless ``--verbosity`` asks for more."""
+    if flags.FLAGS["verbosity"].present and logging.get_verbosity() >= logging.INFO:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    logging.set_verbosity(logging.ERROR)

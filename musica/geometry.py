@@ -1,0 +1,155 @@
+"""From a face box to the crop the model sees, and back. All box conventions live here.
+
+``method.md`` section 1; release functions ``preprocess_image_with_roll``, ``my_round``,
+``crop_bbs_from_image`` and ``correct_image_roll``. A box is (x0, y0, x1, y1), inclusive pixel
+corners; matrices act on (x, y, 1); landmark arrays are (y, x), 0-based.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from musica.errors import InputError
+
+BOX_SIZE = 142
+MARGIN = 0.3
+MIN_BOX_SIDE = 10
+
+
+def round_half_away(values: np.ndarray) -> np.ndarray:
+    """Rounds to integers, halves away from zero (release: ``my_round``)."""
+    values = np.asarray(values, np.float64)
+    return (np.sign(values) * np.floor(np.abs(values) + 0.5)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a face's crop lies in its image.
+
+    Attributes:
+        region: (4,) int, x0 y0 x1 y1 of the margin box, inclusive; may lie outside the image.
+        turned: (3, 3) float64, region pixels -> turned pixels (the upright turn and its shift).
+        turned_shape: rows and columns of the turned region.
+        scale: turned pixels -> crop pixels.
+        shape: rows and columns of the crop.
+        image_to_crop: (3, 3) float64, T of section 1.
+        origin: (2,) int, (y, x) of the scaled box's corner: the reference shape's origin.
+    """
+
+    region: np.ndarray
+    turned: np.ndarray
+    turned_shape: tuple[int, int]
+    scale: float
+    shape: tuple[int, int]
+    image_to_crop: np.ndarray
+    origin: np.ndarray
+
+    def to_crop(self, points: np.ndarray) -> np.ndarray:
+        """Maps (..., 2) image points (y, x) into the crop."""
+        return transform_points(self.image_to_crop, points)
+
+    def to_image(self, points: np.ndarray) -> np.ndarray:
+        """Maps (..., 2) crop points (y, x) back into the image."""
+        return transform_points(np.linalg.inv(self.image_to_crop), points)
+
+    def initial_shape(self, reference_shape: np.ndarray) -> np.ndarray:
+        """Places the (N, 2) reference shape at the box: (N, 2) float64 crop pixels (y, x)."""
+        return np.asarray(reference_shape, np.float64) + self.origin
+
+
+def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Applies a (3, 3) affine matrix on (x, y, 1) to (..., 2) points stored as (y, x)."""
+    return points @ matrix[1::-1, 1::-1].T + matrix[1::-1, 2]
+
+
+def margin_region(box: np.ndarray, margin: float = MARGIN) -> np.ndarray:
+    """Rounds a box and adds the margin on each side: (4,) int, inclusive (steps 1 and 2).
+
+    Raises:
+        InputError: the box is not four finite numbers, or is empty.
+    """
+    rounded = rounded_box(box)
+    sides = rounded[2:] - rounded[:2] + 1
+    return round_half_away(
+        np.concatenate([rounded[:2] - margin * sides, rounded[2:] + margin * sides])
+    )
+
+
+def rounded_box(box: np.ndarray) -> np.ndarray:
+    """Checks a box and rounds its corners half away from zero: (4,) int.
+
+    Raises:
+        InputError: the box is not four finite numbers, or is empty.
+    """
+    try:
+        box = np.asarray(box, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a box is four numbers x0 y0 x1 y1, not {box!r}") from error
+    if box.shape != (4,) or not np.isfinite(box).all() or np.abs(box).max() > 1e6:
+        raise InputError(f"a box is four finite numbers x0 y0 x1 y1, not {box.tolist()}")
+    rounded = round_half_away(box)
+    if (rounded[2:] <= rounded[:2]).any():
+        raise InputError(f"the box {box.tolist()} is empty (needs x0 < x1 and y0 < y1)")
+    return rounded
+
+
+def crop_of_box(
+    box: np.ndarray, margin: float = MARGIN, box_size: int = BOX_SIZE, roll: float = 0.0
+) -> Crop:
+    """Computes the crop of a face box (``method.md`` section 1, steps 1-5).
+
+    Args:
+        box: (4,) x0, y0, x1, y1 in image pixels, inclusive corners.
+        margin: share of the box's side added on each side.
+        box_size: the box's longer side in crop pixels.
+        roll: degrees by which the region is turned upright.
+
+    Raises:
+        InputError: the box is not four finite numbers, or is empty.
+    """
+    box = rounded_box(box)
+    region = margin_region(box, margin)
+    box_width, box_height = box[2:] - box[:2] + 1
+    columns, rows = region[2:] - region[:2] + 1
+
+    angle = np.deg2rad(roll)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turned_columns = int(rows * abs(sine) + columns * abs(cosine))
+    turned_rows = int(rows * abs(cosine) + columns * abs(sine))
+    # Half-way points are integer divisions for the new size and true halves for the old one: an
+    # odd region shifts by half a pixel even without a turn.
+    turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    centre = np.array([columns / 2, rows / 2])
+    new_centre = np.array([turned_columns // 2, turned_rows // 2])
+    turn[:2, 2] = new_centre - turn[:2, :2] @ centre
+
+    # The order of these float64 operations decides a corner for some sizes; keep it.
+    aspect = (box_width / box_height) ** np.cos(2 * angle)
+    new_width = np.sqrt(box_width * box_height * aspect)
+    new_height = box_width * box_height / new_width
+    corners = np.trunc(
+        [
+            turned_columns // 2 - new_width / 2,
+            turned_rows // 2 - new_height / 2,
+            turned_columns // 2 + new_width / 2,
+            turned_rows // 2 + new_height / 2,
+        ]
+    )
+    scale = box_size / (corners[2:] - corners[:2] + 1).max()
+    translation = np.eye(3)
+    translation[:2, 2] = -region[:2]
+    return Crop(
+        region=region,
+        turned=turn,
+        turned_shape=(turned_rows, turned_columns),
+        scale=float(scale),
+        shape=(round(turned_rows * scale), round(turned_columns * scale)),
+        image_to_crop=np.diag([scale, scale, 1.0]) @ turn @ translation,
+        origin=round_half_away(corners[1::-1] * scale),
+    )
+
+
+def bounding_box(points: np.ndarray) -> np.ndarray:
+    """The tight box x0, y0, x1, y1 of (N, 2) points (y, x)."""
+    (y0, x0), (y1, x1) = points.min(axis=0), points.max(axis=0)
+    return np.array([x0, y0, x1, y1])

@@ -1,0 +1,51 @@
+"""Local patch attention."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("musica")
+class PatchAttention(keras.layers.Layer):
+    """Weights each feature of a patch by a gate computed from that patch alone.
+
+    ``f' = sigmoid(Dense_F(f)) * f``, the Dense shared by all patches: fine-grained, one weight per
+    feature, neither one scalar per patch nor a softmax over patches.
+
+    Args:
+        feature_size: number of features F of one patch.
+        kernel_initializer: Keras initializer of the kernel.
+
+    Input: (B, M, F) features.
+
+    Output: (B, M, F) weighted features.
+
+    Reference: ``method.md`` section 3; release function ``conv_model_conv3``.
+    """
+
+    def __init__(self, feature_size: int = 256, kernel_initializer="lecun_normal", **kwargs):
+        super().__init__(**kwargs)
+        self.feature_size = feature_size
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.gate = keras.layers.Dense(
+            feature_size,
+            activation="sigmoid",
+            kernel_initializer=self.kernel_initializer.clone(),
+            name="gate",
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape=None):
+        """Creates the gate's weights; they depend on the arguments alone."""
+        self.gate.build((None, None, self.feature_size))
+        self.built = True
+
+    def call(self, features):
+        """Weights the features; shapes as in the class description."""
+        return self.gate(features) * features
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "feature_size": self.feature_size,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -1,0 +1,78 @@
+"""Features of a patch."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("musica")
+class PatchEncoder(keras.layers.Layer):
+    """Encodes each patch by two convolutions.
+
+    Convolution 3x3 and ReLU, max pool 2, convolution 3x3 and ReLU, max pool 2. The features are the
+    second pool beside the central crop, of the same size, of the second convolution: a coarse view
+    of the whole patch and a fine one of its middle.
+
+    Args:
+        patch_size: side p of a patch in pixels.
+        filters: channels of both convolutions.
+        kernel_initializer: Keras initializer of the kernels.
+
+    Input: (B, M, p, p, 3) patches.
+
+    Output: (B, M, F), F = ``feature_size`` (256 for p = 14 and 32 filters).
+
+    Reference: ``method.md`` section 3; release function ``conv_model_conv3``.
+    """
+
+    def __init__(
+        self, patch_size: int = 14, filters: int = 32, kernel_initializer="lecun_normal", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.patch_size = patch_size
+        self.filters = filters
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.convolutions = [
+            keras.layers.Conv2D(
+                filters,
+                3,
+                activation="relu",
+                kernel_initializer=self.kernel_initializer.clone(),
+                name=f"convolution_{index}",
+                dtype=self.dtype_policy,
+            )
+            for index in range(2)
+        ]
+        self.pool = keras.layers.MaxPooling2D(2, name="pool", dtype=self.dtype_policy)
+        self.convolved_size = (patch_size - 2) // 2 - 2
+        self.pooled_size = self.convolved_size // 2
+
+    @property
+    def feature_size(self) -> int:
+        """Number of features F of one patch."""
+        return self.pooled_size**2 * 2 * self.filters
+
+    def build(self, input_shape=None):
+        """Creates the convolutions' weights; they depend on the arguments alone."""
+        self.convolutions[0].build((None, None, None, 3))
+        self.convolutions[1].build((None, None, None, self.filters))
+        self.built = True
+
+    def call(self, patches):
+        """Encodes the patches; shapes as in the class description."""
+        count, size = ops.shape(patches)[1], self.patch_size
+        pixels = ops.reshape(patches, (-1, size, size, 3))
+        convolved = self.convolutions[1](self.pool(self.convolutions[0](pixels)))
+        pooled = self.pool(convolved)
+        start = (self.convolved_size - self.pooled_size) // 2
+        centre = slice(start, start + self.pooled_size)
+        features = ops.concatenate([convolved[:, centre, centre], pooled], axis=-1)
+        return ops.reshape(features, (-1, count, self.feature_size))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "patch_size": self.patch_size,
+            "filters": self.filters,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

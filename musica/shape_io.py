@@ -1,0 +1,197 @@
+"""Landmarks, boxes, estimates, lists and images on disk.
+
+menpo reads and writes the landmark files; this is the only module that knows that .pts files are
+1-based. In memory every point is (y, x), 0-based, in pixels.
+"""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from musica.errors import InputError
+
+LANDMARK_SUFFIXES = (".pts", ".ljson")
+# A face picture beyond this is a mistake or a decompression bomb.
+MAX_IMAGE_PIXELS = 100_000_000
+
+
+def _menpo_io():
+    """Imports menpo on first use: it takes seconds, and warns about an optional extension."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Falling back to scipy interpolation")
+        import menpo.io
+
+        return menpo.io
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Gives a temporary path beside ``path`` that replaces it when the block succeeds.
+
+    The temporary name keeps the suffix, because writers choose the format by it. Missing folders
+    are made. On an error nothing is left behind and an earlier file stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_landmarks(path: Path | str, count: int | None = None) -> np.ndarray:
+    """Reads landmarks from a .pts or .ljson file.
+
+    Args:
+        path: the file.
+        count: the number of landmarks N it must have, or None for any.
+
+    Returns:
+        (N, 2) float64, (y, x) pixels, 0-based.
+
+    Raises:
+        InputError: missing, unreadable, not finite, or not ``count`` points.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in LANDMARK_SUFFIXES:
+        raise InputError(f"{path}: not a landmark file (.pts or .ljson)")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        groups = _menpo_io().import_landmark_file(path)
+        points = np.asarray(next(iter(groups.values())).points, np.float64)
+    except Exception as error:  # menpo's readers raise whatever a malformed file leads to
+        raise InputError(f"{path}: not a readable landmark file") from error
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise InputError(f"{path}: its points are not all pairs of finite numbers")
+    if count is not None and len(points) != count:
+        raise InputError(f"{path}: {len(points)} points where {count} are needed")
+    return points
+
+
+def write_landmarks(path: Path | str, points: np.ndarray) -> None:
+    """Writes (N, 2) landmarks, (y, x) 0-based pixels, as .pts or .ljson by the suffix."""
+    from menpo.shape import PointCloud
+
+    path = Path(path)
+    if path.suffix.lower() not in LANDMARK_SUFFIXES:
+        raise InputError(f"{path}: not a landmark file (.pts or .ljson)")
+    cloud = PointCloud(np.asarray(points, np.float64))
+    shape = {"LJSON": cloud} if path.suffix.lower() == ".ljson" else cloud
+    with replacing(path) as temporary:
+        _menpo_io().export_landmark_file(shape, temporary, overwrite=True)
+
+
+def read_box(path: Path | str) -> np.ndarray:
+    """Reads a box, stored as its four corners in a landmark file.
+
+    Returns:
+        (4,) float64: x0, y0, x1, y1, inclusive pixel corners.
+
+    Raises:
+        InputError: the file is not four readable corners.
+    """
+    corners = read_landmarks(path, 4)
+    (y0, x0), (y1, x1) = corners.min(axis=0), corners.max(axis=0)
+    return np.array([x0, y0, x1, y1])
+
+
+def write_box(path: Path | str, box: np.ndarray) -> None:
+    """Writes a box (x0, y0, x1, y1): top-left, bottom-left, bottom-right, top-right corner."""
+    x0, y0, x1, y1 = box
+    write_landmarks(path, np.array([[y0, x0], [y1, x0], [y1, x1], [y0, x1]]))
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_estimate(path: Path | str) -> float:
+    """Reads an estimated error: a text file with one number.
+
+    Raises:
+        InputError: missing, or not one finite number.
+    """
+    try:
+        value = float(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a text file with one number") from error
+    if not np.isfinite(value):
+        raise InputError(f"{path}: not a finite number")
+    return value
+
+
+def write_estimate(path: Path | str, value: float) -> None:
+    """Writes an estimated error as a text file with one number."""
+    write_text(path, f"{value:.8g}\n")
+
+
+def read_list(path: Path | str) -> list[str]:
+    """Reads a file list: one image name a line, relative to the image folder.
+
+    Raises:
+        InputError: unreadable, empty, or a name that leads out of its folder.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot read this list of names") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputError(f"{path}: the list is empty")
+    for name in names:
+        check_name(name)
+    return names
+
+
+def check_name(name: str) -> str:
+    """Returns a relative name unchanged if it stays inside the folder it is joined to.
+
+    Raises:
+        InputError: it is absolute, contains ``..`` or a NUL byte.
+    """
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or "\0" in name or Path(name).is_absolute():
+        raise InputError(f"{name!r}: a name must stay inside its folder")
+    return name
+
+
+def read_image(path: Path | str) -> np.ndarray:
+    """Reads an image file.
+
+    Returns:
+        (H, W, 3) uint8; grey images are repeated to three channels.
+
+    Raises:
+        InputError: missing, unreadable or larger than ``MAX_IMAGE_PIXELS``.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise InputError(f"{path}: {image.width}x{image.height} pixels are too many")
+            return np.asarray(image.convert("RGB"))
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds on malformed files
+        raise InputError(f"{path}: not a readable image") from error
+
+
+def write_image(path: Path | str, image: Image.Image) -> None:
+    """Writes a Pillow image whole or not at all, in the format its suffix names."""
+    with replacing(path) as temporary:
+        image.save(temporary)
