@@ -28,7 +28,9 @@ def run(configuration: type, main: Callable, description: str) -> None:
     def guarded(arguments: list[str]) -> int:
         try:
             if len(arguments) > 1:
-                raise InputError(f"unexpected argument {arguments[1]!r}; values are given as --flags")
+                raise InputError(
+                    f"unexpected argument {arguments[1]!r}; values are given as --flags"
+                )
             _quiet_tensorflow()
             return 1 if main(config.from_flags(configuration)) else 0
         except (InputError, OSError) as error:

@@ -37,7 +37,9 @@ def option(default: Any, description: str, *, path: bool = False, alias: str | N
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def load(cls: type[Config], json_path: str | None = None, overrides: Mapping | None = None) -> Config:
+def load(
+    cls: type[Config], json_path: str | None = None, overrides: Mapping | None = None
+) -> Config:
     """Builds a configuration from a JSON file and overriding values.
 
     Args:

@@ -34,7 +34,10 @@ def l1_error(predicted, truth, eye_corners: Sequence[int]):
 
 
 def normalised_rmse(predicted, truth, eye_corners: Sequence[int]):
-    """Mean of sqrt(0.001 + squared distance) over the eye corners' distance (``normalized_rmse``)."""
+    """Mean of sqrt(0.001 + squared distance) over the eye corners' distance.
+
+    Release: ``normalized_rmse``.
+    """
     squared = ops.sum(ops.square(predicted - truth), axis=-1)
     return ops.mean(ops.sqrt(0.001 + squared), axis=-1) / _eye_distance(truth, eye_corners)
 

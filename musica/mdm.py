@@ -50,7 +50,9 @@ class MDM(keras.Model):
         self.iterations = iterations
         self.patch_size = patch_size
         self.hidden_size = hidden_size
-        self.kernel_initializer = keras.initializers.get(kernel_initializer or release_initializer())
+        self.kernel_initializer = keras.initializers.get(
+            kernel_initializer or release_initializer()
+        )
         self.reference_shape = check_reference_shape(reference_shape, landmark_count)
         self.step = CascadeStep(
             landmark_count,

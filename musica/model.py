@@ -88,7 +88,9 @@ class MuSiCa(keras.Model):
         self.filters = filters
         self.hidden_size = hidden_size
         self.use_attention = use_attention
-        self.kernel_initializer = keras.initializers.get(kernel_initializer or release_initializer())
+        self.kernel_initializer = keras.initializers.get(
+            kernel_initializer or release_initializer()
+        )
         self.reference_shape = check_reference_shape(reference_shape, landmark_count)
         self.box_size = box_size
         self.margin = margin

@@ -19,65 +19,63 @@ LEVELS = 3
 PYRAMID_SIGMA = 2 / 3  # menpo's gaussian_pyramid with downscale 2
 
 
-def _linear_samples(positions: np.ndarray, length: int, clamp: bool) -> sparse.csr_matrix:
-    """Matrix that reads an axis of ``length`` at fractional positions, linearly.
-
-    Beyond the ends it reads the end pixel (clamp) or zero.
-    """
-    lower = np.floor(positions).astype(int)
+def _linear_taps(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two pixels around fractional positions and their weights: (..., 2) each."""
+    lower = np.floor(positions).astype(np.int64)
     weight = positions - lower
-    rows = np.tile(np.arange(len(positions)), 2)
-    columns = np.concatenate([lower, lower + 1])
-    values = np.concatenate([1 - weight, weight])
-    if clamp:
-        columns = columns.clip(0, length - 1)
-    inside = (columns >= 0) & (columns < length)
-    entries = (values[inside], (rows[inside], columns[inside]))
-    return sparse.csr_matrix(entries, (len(positions), length))
+    return np.stack([lower, lower + 1], axis=-1), np.stack([1 - weight, weight], axis=-1)
 
 
-def _gaussian(length: int) -> sparse.csr_matrix:
-    """Matrix of scipy's Gaussian over an axis (sigma 2/3, reflect, truncate 4)."""
-    return sparse.csr_matrix(ndimage.gaussian_filter1d(np.eye(length), PYRAMID_SIGMA, axis=0))
+def _operator(
+    taps: np.ndarray, weights: np.ndarray, length: int, channels: int
+) -> sparse.csr_matrix:
+    """Sparse matrix whose row i reads the pixels ``taps[i]`` of an axis with ``weights[i]``.
+
+    With channels = 3 it acts on an axis whose pixels are interleaved triples.
+    """
+    channel = np.arange(channels)[:, None]
+    columns = taps[:, None] * channels + channel  # (n, channels, t)
+    values = np.broadcast_to(weights[:, None], columns.shape).astype(np.float32)
+    ends = np.arange(len(taps) * channels + 1) * taps.shape[1]
+    shape = (len(taps) * channels, length * channels)
+    return sparse.csr_matrix((values.ravel(), columns.ravel(), ends), shape)
 
 
-@lru_cache(maxsize=1024)
-def _level_operator(length: int) -> sparse.csr_matrix:
-    """Matrix from an axis of one pyramid level to the next (step 7)."""
-    half = length / 2
-    step = (length - 1) / (half - 1)
-    sampled = _linear_samples(np.arange(np.ceil(half)) * step, length, clamp=True)
-    return (sampled @ _gaussian(length)).astype(np.float32).tocsr()
-
-
-@lru_cache(maxsize=4096)
 def _crop_operator(
-    start: int, length: int, shift: float, scale: float, size: int, image_length: int
+    start: int, length: int, shift: float, scale: float, size: int, image_length: int, channels: int
 ) -> sparse.csr_matrix:
     """Matrix from an axis of the image to the same axis of the upright crop (steps 2-4)."""
-    inside = np.arange(max(start, 0), min(start + length, image_length))
-    copied = sparse.csr_matrix(
-        (np.ones(len(inside)), (inside - start, inside)), (length, image_length)
-    )
-    shifted = _linear_samples(np.arange(length) - shift, length, clamp=False)
-    resized = _resize_operator(length, scale, size)
-    return (resized @ shifted @ copied).astype(np.float32).tocsr()
+    taps, weights = _resize_taps(length, scale, size)
+    shifted, shift_weights = _linear_taps(taps - shift)  # (size, 2, 2)
+    weights = weights[..., None] * shift_weights
+    column = shifted + start
+    inside = (shifted >= 0) & (shifted < length) & (column >= 0) & (column < image_length)
+    weights = np.where(inside, weights, 0)
+    column = column.clip(0, image_length - 1)
+    return _operator(column.reshape(size, -1), weights.reshape(size, -1), image_length, channels)
 
 
-def _resize_operator(length: int, scale: float, size: int) -> sparse.csr_matrix:
+def _resize_taps(length: int, scale: float, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Bilinear resize of an axis: half-pixel centres, clamped edges, no antialiasing."""
-    return _linear_samples((np.arange(size) + 0.5) / scale - 0.5, length, clamp=True)
+    taps, weights = _linear_taps((np.arange(size) + 0.5) / scale - 0.5)
+    return taps.clip(0, length - 1), weights
 
 
-def _apply(
-    rows: sparse.csr_matrix, columns: sparse.csr_matrix, pixels: np.ndarray
-) -> np.ndarray:
-    """Applies one matrix to the rows and one to the columns of (H, W, 3) pixels."""
-    height, width, channels = pixels.shape
-    tall = (rows @ pixels.reshape(height, -1)).reshape(-1, width, channels)
-    flipped = np.ascontiguousarray(tall.transpose(1, 0, 2)).reshape(width, -1)
-    wide = (columns @ flipped).reshape(columns.shape[0], -1, channels)
-    return np.ascontiguousarray(wide.transpose(1, 0, 2))
+@lru_cache(maxsize=2048)
+def _level_operator(length: int, channels: int) -> sparse.csr_matrix:
+    """Matrix from an axis of one pyramid level to the next (step 7)."""
+    gaussian = ndimage.gaussian_filter1d(np.eye(length), PYRAMID_SIGMA, axis=0)
+    half = length / 2
+    taps, weights = _linear_taps(np.arange(np.ceil(half)) * (length - 1) / (half - 1))
+    sampled = (gaussian[taps.clip(0, length - 1)] * weights[..., None]).sum(axis=1)
+    operator = sparse.kron(sampled, np.eye(channels), format="csr")
+    return operator.astype(np.float32)
+
+
+def _apply(rows: sparse.csr_matrix, columns: sparse.csr_matrix, pixels: np.ndarray) -> np.ndarray:
+    """Applies one matrix to the rows and one to the columns of (H, W, 3) float32 pixels."""
+    result = columns @ (rows @ pixels.reshape(pixels.shape[0], -1)).T
+    return np.ascontiguousarray(result.T).reshape(rows.shape[0], -1, 3)
 
 
 def crop_image(image: np.ndarray, crop: Crop) -> np.ndarray:
@@ -101,23 +99,21 @@ def crop_image(image: np.ndarray, crop: Crop) -> np.ndarray:
     # The same matrices serve every image: they read the window as an image of its own.
     x0, y0 = min(x0, 0), min(y0, 0)
     pixels = window.astype(np.float32) / 255
-    height, width = crop.region[3] - crop.region[1] + 1, crop.region[2] - crop.region[0] + 1
+    width, height = (int(side) for side in crop.region[2:] - crop.region[:2] + 1)
     if np.array_equal(crop.turned[:2, :2], np.eye(2)):
         shift_x, shift_y = crop.turned[:2, 2]
-        row_operator = _crop_operator(
-            y0, int(height), float(shift_y), crop.scale, crop.shape[0], window.shape[0]
+        return _apply(
+            _crop_operator(y0, height, shift_y, crop.scale, crop.shape[0], window.shape[0], 1),
+            _crop_operator(x0, width, shift_x, crop.scale, crop.shape[1], window.shape[1], 3),
+            pixels,
         )
-        column_operator = _crop_operator(
-            x0, int(width), float(shift_x), crop.scale, crop.shape[1], window.shape[1]
-        )
-        return _apply(row_operator, column_operator, pixels)
     region = np.zeros((height, width, 3), np.float32)
     region[-y0 : window.shape[0] - y0, -x0 : window.shape[1] - x0] = pixels
-    return _apply(
-        _resize_operator(crop.turned_shape[0], crop.scale, crop.shape[0]).astype(np.float32),
-        _resize_operator(crop.turned_shape[1], crop.scale, crop.shape[1]).astype(np.float32),
-        _turn(region, crop),
+    rows, columns = (
+        _operator(*_resize_taps(length, crop.scale, size), length, channels)
+        for length, size, channels in zip(crop.turned_shape, crop.shape, (1, 3), strict=True)
     )
+    return _apply(rows, columns, _turn(region, crop))
 
 
 def _turn(region: np.ndarray, crop: Crop) -> np.ndarray:
@@ -149,10 +145,10 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 def normalise(pixels: np.ndarray) -> np.ndarray:
     """Subtracts the mean and divides by the deviation of the whole crop (step 6)."""
-    mean = pixels.mean(dtype=np.float64)
-    deviation = pixels.std(dtype=np.float64)
+    centred = pixels - pixels.mean(dtype=np.float64).astype(np.float32)
+    deviation = np.sqrt(np.vdot(centred, centred) / centred.size)
     # PORT: a constant crop (deviation 0) gives zeros; the release divides by zero.
-    return ((pixels - np.float32(mean)) / np.float32(deviation or 1)).astype(np.float32)
+    return centred / np.float32(deviation or 1)
 
 
 def pyramid(pixels: np.ndarray, levels: int = LEVELS) -> list[np.ndarray]:
@@ -162,7 +158,7 @@ def pyramid(pixels: np.ndarray, levels: int = LEVELS) -> list[np.ndarray]:
         finest = result[-1]
         if min(finest.shape[:2]) < 3:
             raise InputError("the box is too narrow for an image pyramid")
-        rows, columns = _level_operator(finest.shape[0]), _level_operator(finest.shape[1])
+        rows, columns = _level_operator(finest.shape[0], 1), _level_operator(finest.shape[1], 3)
         result.append(_apply(rows, columns, finest))
     return result
 

@@ -5,11 +5,14 @@ menpo reads and writes the landmark files; this is the only module that knows th
 """
 
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -21,13 +24,11 @@ LANDMARK_SUFFIXES = (".pts", ".ljson")
 MAX_IMAGE_PIXELS = 100_000_000
 
 
-def _menpo_io():
-    """Imports menpo on first use: it takes seconds, and warns about an optional extension."""
+def import_menpo(module: str) -> ModuleType:
+    """Imports a menpo module on first use: it takes seconds, and warns of an optional extension."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Falling back to scipy interpolation")
-        import menpo.io
-
-        return menpo.io
+        return import_module(module)
 
 
 @contextmanager
@@ -71,12 +72,16 @@ def read_landmarks(path: Path | str, count: int | None = None) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        groups = _menpo_io().import_landmark_file(path)
+        groups = import_menpo("menpo.io").import_landmark_file(path)
         points = np.asarray(next(iter(groups.values())).points, np.float64)
+        # menpo reads a .pts file that was cut off as one with fewer points.
+        declared = re.search(r"n_points:\s*(\d+)", path.read_text("utf-8", "replace"))
     except Exception as error:  # menpo's readers raise whatever a malformed file leads to
         raise InputError(f"{path}: not a readable landmark file") from error
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise InputError(f"{path}: its points are not all pairs of finite numbers")
+    if declared and int(declared[1]) != len(points):
+        raise InputError(f"{path}: {len(points)} points where it declares {declared[1]}")
     if count is not None and len(points) != count:
         raise InputError(f"{path}: {len(points)} points where {count} are needed")
     return points
@@ -84,15 +89,13 @@ def read_landmarks(path: Path | str, count: int | None = None) -> np.ndarray:
 
 def write_landmarks(path: Path | str, points: np.ndarray) -> None:
     """Writes (N, 2) landmarks, (y, x) 0-based pixels, as .pts or .ljson by the suffix."""
-    from menpo.shape import PointCloud
-
     path = Path(path)
     if path.suffix.lower() not in LANDMARK_SUFFIXES:
         raise InputError(f"{path}: not a landmark file (.pts or .ljson)")
-    cloud = PointCloud(np.asarray(points, np.float64))
+    cloud = import_menpo("menpo.shape").PointCloud(np.asarray(points, np.float64))
     shape = {"LJSON": cloud} if path.suffix.lower() == ".ljson" else cloud
     with replacing(path) as temporary:
-        _menpo_io().export_landmark_file(shape, temporary, overwrite=True)
+        import_menpo("menpo.io").export_landmark_file(shape, temporary, overwrite=True)
 
 
 def read_box(path: Path | str) -> np.ndarray:

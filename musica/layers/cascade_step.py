@@ -68,19 +68,31 @@ class CascadeStep(keras.layers.Layer):
         )
         self.attention = (
             PatchAttention(
-                self.encoder.feature_size, self.kernel_initializer.clone(), name="attention", dtype=policy
+                self.encoder.feature_size,
+                self.kernel_initializer.clone(),
+                name="attention",
+                dtype=policy,
             )
             if use_attention
             else None
         )
         self.recurrent = keras.layers.Dense(
-            hidden_size, "tanh", kernel_initializer=self.kernel_initializer.clone(), name="recurrent", dtype=policy
+            hidden_size,
+            "tanh",
+            kernel_initializer=self.kernel_initializer.clone(),
+            name="recurrent",
+            dtype=policy,
         )
         self.head = keras.layers.Dense(
-            2 * landmark_count, kernel_initializer=self.kernel_initializer.clone(), name="head", dtype=policy
+            2 * landmark_count,
+            kernel_initializer=self.kernel_initializer.clone(),
+            name="head",
+            dtype=policy,
         )
         self.stop_predictor = (
-            StopPredictor(hidden_size, self.kernel_initializer.clone(), name="stop_predictor", dtype=policy)
+            StopPredictor(
+                hidden_size, self.kernel_initializer.clone(), name="stop_predictor", dtype=policy
+            )
             if predicts_error
             else None
         )

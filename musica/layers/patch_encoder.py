@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from musica.errors import InputError
+
 
 @keras.saving.register_keras_serializable("musica")
 class PatchEncoder(keras.layers.Layer):
@@ -21,6 +23,9 @@ class PatchEncoder(keras.layers.Layer):
 
     Output: (B, M, F), F = ``feature_size`` (256 for p = 14 and 32 filters).
 
+    Raises:
+        InputError: the patch is too small for two convolutions and pools.
+
     Reference: ``method.md`` section 3; release function ``conv_model_conv3``.
     """
 
@@ -35,7 +40,6 @@ class PatchEncoder(keras.layers.Layer):
             keras.layers.Conv2D(
                 filters,
                 3,
-                activation="relu",
                 kernel_initializer=self.kernel_initializer.clone(),
                 name=f"convolution_{index}",
                 dtype=self.dtype_policy,
@@ -45,6 +49,8 @@ class PatchEncoder(keras.layers.Layer):
         self.pool = keras.layers.MaxPooling2D(2, name="pool", dtype=self.dtype_policy)
         self.convolved_size = (patch_size - 2) // 2 - 2
         self.pooled_size = self.convolved_size // 2
+        if self.pooled_size < 1:
+            raise InputError(f"patch_size must be at least 10, not {patch_size}")
 
     @property
     def feature_size(self) -> int:
@@ -61,11 +67,13 @@ class PatchEncoder(keras.layers.Layer):
         """Encodes the patches; shapes as in the class description."""
         count, size = ops.shape(patches)[1], self.patch_size
         pixels = ops.reshape(patches, (-1, size, size, 3))
-        convolved = self.convolutions[1](self.pool(self.convolutions[0](pixels)))
-        pooled = self.pool(convolved)
+        # ReLU commutes with max pooling and concatenation, and is cheaper after them.
+        pooled = ops.relu(self.pool(self.convolutions[0](pixels)))
+        convolved = self.convolutions[1](pooled)
         start = (self.convolved_size - self.pooled_size) // 2
         centre = slice(start, start + self.pooled_size)
-        features = ops.concatenate([convolved[:, centre, centre], pooled], axis=-1)
+        features = ops.concatenate([convolved[:, centre, centre], self.pool(convolved)], axis=-1)
+        features = ops.relu(features)
         return ops.reshape(features, (-1, count, self.feature_size))
 
     def get_config(self):

@@ -26,7 +26,10 @@ class StopPredictor(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.error = keras.layers.Dense(
-            1, kernel_initializer=self.kernel_initializer.clone(), name="error", dtype=self.dtype_policy
+            1,
+            kernel_initializer=self.kernel_initializer.clone(),
+            name="error",
+            dtype=self.dtype_policy,
         )
 
     def build(self, input_shape=None):

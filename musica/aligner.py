@@ -1,0 +1,200 @@
+"""The public API: aligns faces, and spends on each no more iterations than it needs."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from musica import geometry, preprocess
+from musica.errors import InputError
+from musica.layers import StopPredictor
+from musica.model import MuSiCa, check_reference_shape
+from musica.shape_io import read_image
+
+SHIPPED_MODEL = Path(__file__).parent / "models" / "musica68.keras"
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """An aligned face.
+
+    Attributes:
+        landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
+        error_estimate: the model's estimate of their error, on the scale of ``losses.l1_error``.
+        iterations: how many iterations it took.
+        failed: the estimate after the last iteration is still above the fail threshold.
+    """
+
+    landmarks: np.ndarray
+    error_estimate: float
+    iterations: int
+    failed: bool
+
+    def as_xy(self) -> np.ndarray:
+        """The landmarks as (N, 2) float64 (x, y) image pixels, 0-based."""
+        return self.landmarks[:, ::-1].copy()
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFace:
+    """What the model needs of a face.
+
+    Attributes:
+        crop: where the face lies in its image.
+        pyramid: (H_l, W_l, 3) float32 normalised levels, finest first.
+        initial: (N, 2) float32 initial landmarks, (y, x) level-0 pixels.
+    """
+
+    crop: geometry.Crop
+    pyramid: list[np.ndarray]
+    initial: np.ndarray
+
+
+def load_model(path: Path | str | None = None) -> MuSiCa:
+    """Reads a saved MuSiCa model; the shipped 68-point model if ``path`` is None.
+
+    Raises:
+        InputError: missing, unreadable, or another kind of model.
+    """
+    path = Path(path or SHIPPED_MODEL)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many kinds on files that are no models
+        raise InputError(f"{path}: not a readable Keras model (.keras)") from error
+    if not isinstance(model, MuSiCa):
+        raise InputError(f"{path}: holds a {type(model).__name__}, not a MuSiCa model")
+    return model
+
+
+class FaceAligner:
+    """Aligns faces; each quits as soon as its estimated error is small enough.
+
+    Args:
+        model: the model.
+        reference_shape: (N, 2) mean face, (y, x) crop pixels; the model's own if None.
+
+    Raises:
+        InputError: there is no reference shape, or it does not have N points.
+
+    Example:
+        >>> aligner = FaceAligner.load()
+        >>> aligner.align("portrait.jpg", box=(120, 80, 260, 230)).landmarks.shape
+        (68, 2)
+
+    Reference: ``method.md`` section 8. The released code always runs every iteration.
+    """
+
+    def __init__(self, model: MuSiCa, reference_shape: np.ndarray | None = None):
+        given = check_reference_shape(reference_shape, model.landmark_count)
+        self.model = model
+        self.reference_shape = given or model.reference_shape
+        if self.reference_shape is None:
+            raise InputError("the model has no reference shape, without which no face is aligned")
+        self._iterate = [self._compiled(k) for k in range(len(model.levels))]
+
+    @classmethod
+    def load(cls, path: Path | str | None = None) -> "FaceAligner":
+        """Reads a saved model; the shipped 68-point model if ``path`` is None.
+
+        Raises:
+            InputError: missing, unreadable, not a MuSiCa model, or without a reference shape.
+        """
+        return cls(load_model(path))
+
+    def align(self, image, box: Sequence[float], roll: float = 0.0, **options) -> Face:
+        """Aligns one face.
+
+        Args:
+            image: (H, W, 3) RGB or (H, W) grey uint8 array, or the path of an image.
+            box: x0, y0, x1, y1 of the face in image pixels, inclusive corners.
+            roll: degrees by which the crop is turned to make the face upright.
+            **options: thresholds and iterations, as for ``align_prepared``.
+
+        Raises:
+            InputError: the image, the box or an option cannot be used.
+        """
+        return self.align_prepared([self.prepare(image, box, roll)], **options)[0]
+
+    def align_batch(self, images: Sequence, boxes: Sequence, **options) -> list[Face]:
+        """Aligns one face in each image; arguments and errors as for ``align``.
+
+        They are computed together, so memory grows with their number.
+        """
+        if len(images) != len(boxes):
+            raise InputError(f"{len(images)} images but {len(boxes)} boxes")
+        prepared = [self.prepare(image, box) for image, box in zip(images, boxes, strict=True)]
+        return self.align_prepared(prepared, **options)
+
+    def prepare(self, image, box: Sequence[float], roll: float = 0.0) -> PreparedFace:
+        """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``."""
+        if isinstance(image, str | os.PathLike):
+            image = read_image(image)
+        crop = geometry.crop_of_box(box, self.model.margin, self.model.box_size, roll)
+        pixels = preprocess.normalise(preprocess.crop_image(image, crop))
+        pyramid = preprocess.pyramid(pixels, max(self.model.levels) + 1)
+        initial = crop.initial_shape(self.reference_shape).astype(np.float32)
+        return PreparedFace(crop, pyramid, initial)
+
+    def align_prepared(
+        self,
+        faces: list[PreparedFace],
+        stop_threshold: float | None = None,
+        fail_threshold: float | None = None,
+        iterations: int | None = None,
+    ) -> list[Face]:
+        """Runs the iterations; after each but the last, faces that are good enough stop.
+
+        Args:
+            faces: from ``prepare``.
+            stop_threshold: a face stops when its estimate is below; the model's if None.
+            fail_threshold: a face failed when its last estimate is above; the model's if None.
+            iterations: run exactly so many for every face, none stops; selective if None.
+
+        Returns:
+            One ``Face`` for each, in order; none depends on the others.
+
+        Raises:
+            InputError: the model does not have that many iterations.
+        """
+        last = len(self.model.levels) - 1 if iterations is None else iterations - 1
+        if not 0 <= last < len(self.model.levels):
+            raise InputError(f"iterations must be 1 to {len(self.model.levels)}, not {iterations}")
+        stop = self.model.stop_threshold if stop_threshold is None else stop_threshold
+        fail = self.model.fail_threshold if fail_threshold is None else fail_threshold
+        results = [None] * len(faces)
+        active = np.arange(len(faces))
+        initial = np.array([face.initial for face in faces])
+        state = self.model.initial_state(tf.constant(initial))
+        for k in range(last + 1):
+            if not len(active):
+                break
+            # Only the faces that got here are padded and computed.
+            level = preprocess.pad_batch([faces[i].pyramid[self.model.levels[k]] for i in active])
+            state, landmarks, errors = self._iterate[k](level, initial[active], state)
+            landmarks, errors = np.asarray(landmarks, np.float64), np.asarray(errors, np.float64)
+            stops = np.full(len(active), k == last)
+            if k < last and iterations is None and stop is not None:
+                stops = StopPredictor.stops(errors, stop)
+            for row in np.flatnonzero(stops):
+                points = faces[active[row]].crop.to_image(landmarks[row])
+                failed = k == last and fail is not None and not errors[row] <= fail
+                results[active[row]] = Face(points, float(errors[row]), k + 1, failed)
+            state = {name: tf.boolean_mask(value, ~stops) for name, value in state.items()}
+            active = active[~stops]
+        return results
+
+    def _compiled(self, k: int):
+        """Iteration k as a graph, traced once for batches and crops of any size."""
+        points = tf.TensorSpec([None, self.model.landmark_count, 2], tf.float32)
+        hidden = tf.TensorSpec([None, self.model.hidden_size], tf.float32)
+        image = tf.TensorSpec([None, None, None, 3], tf.float32)
+        return tf.function(
+            lambda *inputs: self.model.iterate(k, *inputs),
+            input_signature=[image, points, {"displacement": points, "hidden": hidden}],
+        )

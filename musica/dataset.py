@@ -1,0 +1,213 @@
+"""Annotated faces on disk -> tf.data batches of what the models take.
+
+Sample order and augmentation are functions of the seed and the position in the run alone, so a
+resumed run sees exactly the faces an uninterrupted one would.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from musica import geometry, preprocess, shape_io
+from musica.augment import AugmentConfig, augment
+from musica.errors import InputError
+from musica.landmarks import SCHEMES
+
+
+@dataclass(frozen=True)
+class AnnotatedFace:
+    """One face with its truth.
+
+    Attributes:
+        name: the image's name relative to the image folder.
+        image: the image file.
+        landmarks: (N, 2) float64, (y, x) image pixels.
+        box: (4,) float64, x0, y0, x1, y1.
+    """
+
+    name: str
+    image: Path
+    landmarks: np.ndarray
+    box: np.ndarray
+
+
+def read_faces(
+    lists: Sequence[Path | str],
+    image_dir: Path | str,
+    gt_path: Path | str | None = None,
+    bb_root: Path | str | None = None,
+    landmark_count: int | None = None,
+) -> list[AnnotatedFace]:
+    """Reads the annotations of listed faces; unusable ones are reported and skipped.
+
+    Args:
+        lists: files of image names; a list given twice counts its faces twice.
+        image_dir: the folder the names are relative to.
+        gt_path: the folder of the landmarks, .pts or .ljson; the image folder if None.
+        bb_root: the folder of the boxes; the landmarks' tight boxes are used if None.
+        landmark_count: the number of landmarks every face must have, or None for any.
+
+    Raises:
+        InputError: a list is unreadable, or no face is usable.
+    """
+    faces, problems = [], []
+    for name in [name for path in lists for name in shape_io.read_list(path)]:
+        try:
+            faces.append(_read_face(name, image_dir, gt_path or image_dir, bb_root, landmark_count))
+        except InputError as error:
+            problems.append(f"{name}: {error}")
+    for problem in problems:
+        print(f"skipped {problem}", file=sys.stderr)
+    if not faces:
+        raise InputError(f"no usable face in {', '.join(map(str, lists))}")
+    return faces
+
+
+def _read_face(name, image_dir, gt_path, bb_root, landmark_count) -> AnnotatedFace:
+    """Reads one face's annotation."""
+    image = Path(image_dir, name)
+    if not image.is_file():
+        raise InputError(f"{image}: no such file")
+    candidates = [Path(gt_path, name).with_suffix(suffix) for suffix in shape_io.LANDMARK_SUFFIXES]
+    truth = next((path for path in candidates if path.is_file()), candidates[0])
+    landmarks = shape_io.read_landmarks(truth, landmark_count)
+    if bb_root:
+        box = shape_io.read_box(Path(bb_root, name).with_suffix(".pts"))
+    else:
+        box = geometry.bounding_box(landmarks)
+    if (box[2:] - box[:2] + 1).min() <= geometry.MIN_BOX_SIDE:
+        raise InputError(f"its box has a side of {geometry.MIN_BOX_SIDE} pixels or less")
+    return AnnotatedFace(name, image, landmarks, box)
+
+
+@lru_cache(maxsize=8192)
+def _cached_image(path: Path) -> np.ndarray:
+    """Decoded images are kept: a training run reads each of them many times."""
+    return shape_io.read_image(path)
+
+
+class FaceSamples:
+    """Turns annotated faces into model inputs, in an order given by the seed.
+
+    Args:
+        faces: the annotated faces.
+        reference_shape: (N, 2) float, (y, x) crop pixels.
+        augmentation: how to augment, or None for every face once, in order, as it is.
+        seed: decides order and augmentation, together with the position.
+        levels: number of pyramid levels.
+        box_size: the box's longer side in crop pixels.
+        margin: share of the box's side added on each side.
+    """
+
+    def __init__(
+        self,
+        faces: Sequence[AnnotatedFace],
+        reference_shape: np.ndarray,
+        augmentation: AugmentConfig | None = None,
+        seed: int = 0,
+        levels: int = preprocess.LEVELS,
+        box_size: int = geometry.BOX_SIZE,
+        margin: float = geometry.MARGIN,
+    ):
+        self.faces = list(faces)
+        self.reference_shape = np.asarray(reference_shape, np.float64)
+        self.augmentation = augmentation
+        self.seed = seed
+        self.levels = levels
+        self.box_size = box_size
+        self.margin = margin
+        scheme = SCHEMES.get(len(self.reference_shape))
+        self.mirror_order = None if scheme is None else scheme.mirror
+        if augmentation and augmentation.mirror_probability and self.mirror_order is None:
+            raise InputError("mirroring needs a scheme with 68 or 98 landmarks")
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        """The order of the faces in one pass over them."""
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.faces))
+
+    def sample(self, position: int) -> tuple[np.ndarray, ...]:
+        """Prepares the face at a position of the run.
+
+        Returns:
+            The pyramid's levels, finest first, (H_l, W_l, 3) float32, then the initial and the
+            true landmarks, (N, 2) float32, (y, x) level-0 pixels.
+        """
+        if self.augmentation is None:
+            face = self.faces[position]
+            image, landmarks, box = _cached_image(face.image), face.landmarks, face.box
+        else:
+            epoch, place = divmod(int(position), len(self.faces))
+            face = self.faces[self._order(epoch)[place]]
+            image, landmarks, box = augment(
+                _cached_image(face.image),
+                face.landmarks,
+                face.box,
+                np.random.default_rng([self.seed, epoch, place]),
+                self.augmentation,
+                self.mirror_order,
+                self.box_size,
+                self.margin,
+            )
+        crop = geometry.crop_of_box(box, self.margin, self.box_size)
+        pixels = preprocess.normalise(preprocess.crop_image(image, crop))
+        initial = crop.initial_shape(self.reference_shape).astype(np.float32)
+        truth = crop.to_crop(landmarks).astype(np.float32)
+        return (*preprocess.pyramid(pixels, self.levels), initial, truth)
+
+
+def padded_size(level: int, box_size: int, margin: float) -> int:
+    """Side of the square that every training crop of this level fits into, in pixels.
+
+    Rounding makes a crop a little longer than (1 + 2 margin) box_size, by a share that is largest
+    for small boxes and below 1/32.
+    """
+    finest = int(np.ceil(box_size * (1 + 2 * margin) * 33 / 32))
+    return -(-finest // 2**level)
+
+
+def batches(samples: FaceSamples, batch_size: int, first: int = 0, end: int | None = None):
+    """Batches ``first`` to ``end`` of a training run, or one pass over validation faces.
+
+    Args:
+        samples: the faces.
+        batch_size: faces per batch.
+        first: how many batches of the run are already done.
+        end: how many batches the run has, or None for one pass over the faces.
+
+    Returns:
+        A tf.data dataset of (inputs, truth): ``{"pyramid": [(B, S_l, S_l, 3), ...], "initial":
+        (B, N, 2)}`` and (B, N, 2), float32. Levels are zero-padded at the bottom and the right to
+        one size, so that a training step is compiled once.
+    """
+    import tensorflow as tf
+
+    stop = len(samples.faces) if end is None else end * batch_size
+    count = len(samples.reference_shape)
+    sizes = [
+        padded_size(level, samples.box_size, samples.margin) for level in range(samples.levels)
+    ]
+    shapes = [(size, size, 3) for size in sizes] + [(count, 2), (count, 2)]
+
+    def prepared(position):
+        arrays = tf.numpy_function(
+            lambda place: samples.sample(int(place)), [position], [tf.float32] * len(shapes)
+        )
+        for array, shape in zip(arrays, shapes, strict=True):
+            array.set_shape([None, None, 3] if len(shape) == 3 else shape)
+        return tuple(arrays)
+
+    def structured(*arrays):
+        return {"pyramid": arrays[:-2], "initial": arrays[-2]}, arrays[-1]
+
+    return (
+        tf.data.Dataset.range(first * batch_size, stop)
+        .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .padded_batch(batch_size, padded_shapes=tuple(shapes))
+        .map(structured)
+        .prefetch(2)
+    )

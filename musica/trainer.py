@@ -1,0 +1,248 @@
+"""Training: a configuration -> a trained model (``method.md`` sections 5-7; release ``train``)."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import keras
+from keras import ops
+
+from musica import config as configuration
+from musica import dataset, losses, mean_shape
+from musica.callbacks import AveragedWeights, Checkpoints, Pictures, StopOnBadLoss
+from musica.errors import InputError
+from musica.landmarks import scheme_for
+from musica.mdm import MDM
+from musica.model import MuSiCa
+from musica.optimizer import Adam
+from musica.train import TrainConfig
+
+
+class CascadeTraining(keras.Model):
+    """A cascade with its loss, as Keras ``fit`` wants it.
+
+    Args:
+        cascade: MuSiCa or MDM.
+        loss: name of the face error in ``losses.LOSSES``.
+        error_weight: weight of the error estimate's loss.
+    """
+
+    def __init__(self, cascade: keras.Model, loss: str, error_weight: float):
+        super().__init__()
+        self.cascade = cascade
+        self.error_weight = error_weight
+        eye_corners = scheme_for(cascade.landmark_count).eye_corners
+        self.face_error = partial(losses.LOSSES[loss], eye_corners=eye_corners)
+        self.nme = partial(losses.nme, eye_corners=eye_corners)
+        self.means = {}
+        for k in range(len(cascade.multiply_adds)):
+            for name in ("loss", "nme"):
+                self.means[f"{name}_{k}"] = keras.metrics.Mean(name=f"{name}_{k}")
+        self.built = True
+
+    def call(self, inputs):
+        """Runs the cascade."""
+        return self.cascade(inputs)
+
+    @property
+    def metrics(self):
+        """The mean loss, then loss and NME of each iteration."""
+        return [self._loss_tracker, *self.means.values()]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Sums the iterations' losses (``method.md`` section 5)."""
+        estimates = y_pred.get("errors", [None] * len(y_pred["landmarks"]))
+        total = 0.0
+        for k, (landmarks, estimate) in enumerate(zip(y_pred["landmarks"], estimates, strict=True)):
+            face_errors = self.face_error(landmarks, y)
+            loss = losses.iteration_loss(face_errors, estimate, self.error_weight)
+            self.means[f"loss_{k}"].update_state(loss, sample_weight=ops.shape(y)[0])
+            self.means[f"nme_{k}"].update_state(self.nme(landmarks, y))
+            total = total + loss
+        return total
+
+
+def train_and_evaluate(config: TrainConfig) -> Path:
+    """Trains as configured, resuming where an earlier run of the same folder ended.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The trained model's path, ``<train_dir>/model.keras``, with averaged weights.
+
+    Raises:
+        InputError: the configuration, the data or a diverging loss does not allow it.
+    """
+    _check(config)
+    keras.utils.set_random_seed(config.seed)
+    folder = Path(config.train_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    faces = dataset.read_faces(
+        config.train_filenames,
+        config.image_dir,
+        config.gt_path,
+        config.bb_root,
+        config.landmark_count,
+    )
+    reference_shape = _reference_shape(config, faces)
+    cascade = _build_model(config, reference_shape)
+    training = CascadeTraining(cascade, config.loss, config.error_weight)
+    optimizer = Adam(_learning_rate(config), epsilon=config.adam_epsilon)
+    optimizer.build(training.trainable_variables)
+    training.compile(optimizer=optimizer, jit_compile=False)
+
+    averages = AveragedWeights(training.trainable_variables, optimizer, config.average_decay)
+    checkpoints = Checkpoints(
+        folder / "checkpoints", training, optimizer, averages, config.keep_checkpoints
+    )
+    done = checkpoints.resume()
+    configuration.save(config, folder / "config.json")
+    levels = 1 if isinstance(cascade, MDM) else max(config.levels) + 1
+    samples = partial(
+        dataset.FaceSamples,
+        reference_shape=reference_shape,
+        levels=levels,
+        box_size=config.box_size,
+        margin=config.margin,
+    )
+    epochs, steps = _length(config, len(faces))
+    validation = _validation(config, samples)
+    print(f"training on {len(faces)} faces from step {done} to {epochs * steps}", flush=True)
+    training.fit(
+        dataset.batches(
+            samples(faces, augmentation=config, seed=config.seed),
+            config.batch_size,
+            done,
+            epochs * steps,
+        ),
+        validation_data=validation,
+        initial_epoch=done // steps,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        callbacks=[
+            StopOnBadLoss(),
+            averages,
+            checkpoints,
+            keras.callbacks.CSVLogger(str(folder / "history.csv"), append=done > 0),
+            *_summaries(config, training, validation),
+        ],
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    path = folder / "model.keras"
+    averages.save(cascade, path)
+    print(f"wrote {path} after {checkpoints.step} steps")
+    return path
+
+
+def _check(config: TrainConfig) -> None:
+    """Checks what no type can say."""
+    for key in ("train_dir", "image_dir", "train_filenames"):
+        if not getattr(config, key):
+            raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
+    choices = {
+        "model": ("musica", "mdm"),
+        "loss": tuple(losses.LOSSES),
+        "optimizer": ("adam",),
+        "learning_rate_schedule": ("staircase", "cosine"),
+    }
+    for key, allowed in choices.items():
+        if getattr(config, key) not in allowed:
+            raise InputError(f"{key} must be {' or '.join(allowed)}, not {getattr(config, key)!r}")
+    for key in ("batch_size", "max_steps", "checkpoint_steps"):
+        if getattr(config, key) < 1:
+            raise InputError(f"{key} must be at least 1")
+
+
+def _reference_shape(config: TrainConfig, faces):
+    """Reads the reference shape, or computes it from the training faces."""
+    if config.reference_shape_path:
+        return mean_shape.read_reference_shape(config.reference_shape_path, config.landmark_count)
+    landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
+    return mean_shape.reference_shape(landmarks, boxes, config.box_size)
+
+
+def _build_model(config: TrainConfig, reference_shape) -> keras.Model:
+    """Builds the configured model, with the weights of an earlier one if asked for."""
+    initializer = None if config.initializer == "release" else config.initializer
+    patch_indices = config.patch_indices
+    if patch_indices is None and config.patch_count is not None:
+        known = scheme_for(config.landmark_count).patch_indices
+        if config.patch_count not in known:
+            raise InputError(f"patch_count must be one of {sorted(known)}, or give patch_indices")
+        patch_indices = known[config.patch_count]
+    shared = {
+        "landmark_count": config.landmark_count,
+        "patch_indices": patch_indices,
+        "patch_size": config.patch_size,
+        "hidden_size": config.hidden_size,
+        "kernel_initializer": initializer,
+        "reference_shape": reference_shape,
+    }
+    if config.model == "mdm":
+        model = MDM(**shared)
+    else:
+        model = MuSiCa(
+            **shared,
+            levels=config.levels,
+            use_attention=config.use_attention,
+            box_size=config.box_size,
+            margin=config.margin,
+        )
+    if config.pretrained_model_checkpoint_path:
+        path = config.pretrained_model_checkpoint_path
+        try:
+            model.set_weights(keras.models.load_model(path).get_weights())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: its weights do not fit the configured model") from error
+    return model
+
+
+def _learning_rate(config: TrainConfig):
+    """The learning rate's schedule."""
+    if config.learning_rate_schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            config.initial_learning_rate, config.max_steps
+        )
+    return keras.optimizers.schedules.ExponentialDecay(
+        config.initial_learning_rate,
+        config.learning_rate_decay_steps,
+        config.learning_rate_decay_factor,
+        staircase=True,
+    )
+
+
+def _length(config: TrainConfig, faces: int) -> tuple[int, int]:
+    """How many Keras epochs the run has, each ending in a checkpoint, and the steps of each."""
+    total = config.max_steps
+    if config.num_epochs is not None:
+        total = min(total, -(-config.num_epochs * faces // config.batch_size))
+    steps = min(config.checkpoint_steps, total)
+    return -(-total // steps), steps
+
+
+def _validation(config: TrainConfig, samples):
+    """The validation faces as batches, or None."""
+    if not config.eval_filenames:
+        return None
+    faces = dataset.read_faces(
+        config.eval_filenames,
+        config.image_dir,
+        config.gt_path,
+        config.bb_root,
+        config.landmark_count,
+    )
+    return dataset.batches(samples(faces), config.batch_size)
+
+
+def _summaries(config: TrainConfig, training: CascadeTraining, validation) -> list:
+    """TensorBoard's callbacks, if a folder for them is named."""
+    if not config.tensorboard_dir:
+        return []
+    callbacks = [keras.callbacks.TensorBoard(config.tensorboard_dir, update_freq=50)]
+    if validation is not None:
+        batch = next(iter(validation))
+        pictures = Path(config.tensorboard_dir) / "pictures"
+        callbacks.append(Pictures(pictures, batch, training.face_error))
+    return callbacks

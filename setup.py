@@ -1,0 +1,39 @@
+"""Installs the package musica and its console scripts."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+COMMANDS = (
+    "train",
+    "inference",
+    "evaluate",
+    "show_flm_on_image",
+    "convert_checkpoint",
+    "benchmark",
+)
+
+HERE = Path(__file__).parent
+
+setup(
+    name="musica",
+    version="0.1.0",
+    description="Face alignment in real time that knows when to quit (TensorFlow 2 / Keras 3)",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["musica", "musica.*"]),
+    package_data={"musica": ["models/*.keras", "models/README.md"]},
+    install_requires=[
+        "absl-py>=2",
+        "matplotlib>=3.8",
+        "menpo>=0.11.1",
+        "numpy>=2",
+        "pillow>=11",
+        "scipy>=1.13",
+        "tensorflow>=2.21,<2.22",
+    ],
+    extras_require={"test": ["pytest>=8"], "lint": ["ruff>=0.15"]},
+    entry_points={"console_scripts": [f"musica-{name} = musica.{name}:main" for name in COMMANDS]},
+)

@@ -1,0 +1,90 @@
+import numpy as np
+import numpy_reference as reference
+import pytest
+
+from musica import geometry, preprocess
+from musica.errors import InputError
+from musica.shape_io import import_menpo
+
+
+def picture(height=40, width=50, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "box", [[10, 8, 30, 27], [-6, -9, 13, 17], [35, 25, 60, 44], [12.5, 9.5, 31, 30]]
+)
+def test_crop_equals_the_restatement(box):
+    image, crop = picture(), geometry.crop_of_box(box, box_size=24)
+    shift = crop.turned[1::-1, 2]
+    expected = reference.upright_crop(image / 255, crop.region, shift, crop.scale, crop.shape)
+    np.testing.assert_allclose(preprocess.crop_image(image, crop), expected, atol=1e-5)
+
+
+def test_turned_crop_shows_what_its_matrix_says():
+    image = np.zeros((80, 90), np.uint8)
+    image[33:36, 52:55] = 255
+    crop = geometry.crop_of_box([25, 20, 64, 59], box_size=80, roll=25)
+    pixels = preprocess.crop_image(image, crop)
+    assert pixels.shape[:2] == crop.shape
+    rows, columns = np.mgrid[: crop.shape[0], : crop.shape[1]]
+    weight = pixels[..., 0] / pixels[..., 0].sum()
+    found = [(rows * weight).sum(), (columns * weight).sum()]
+    # The matrix has no half-pixel term, the resize has.
+    half = 0.5 * crop.scale - 0.5
+    np.testing.assert_allclose(found, crop.to_crop([34.0, 53.0]) + half, atol=0.05)
+
+
+def test_turn_by_nothing_equals_the_upright_crop():
+    image, box = picture(), [10, 8, 30, 27]
+    upright = preprocess.crop_image(image, geometry.crop_of_box(box, box_size=24))
+    turned = preprocess.crop_image(image, geometry.crop_of_box(box, box_size=24, roll=1e-9))
+    np.testing.assert_allclose(turned, upright, atol=1e-4)
+
+
+def test_grey_is_repeated_and_other_shapes_refused():
+    crop = geometry.crop_of_box([10, 8, 30, 27])
+    grey = picture()[..., 0]
+    repeated = np.repeat(grey[..., None], 3, axis=2)
+    np.testing.assert_array_equal(
+        preprocess.crop_image(grey, crop), preprocess.crop_image(repeated, crop)
+    )
+    for wrong in (np.zeros((4, 4, 4)), np.zeros(4), np.zeros((0, 5, 3))):
+        with pytest.raises(InputError, match="an image is"):
+            preprocess.crop_image(wrong, crop)
+
+
+@pytest.mark.parametrize("box", [[-90, 5, -60, 30], [5, 200, 30, 230], [500, 5, 530, 30]])
+def test_box_outside_the_image(box):
+    with pytest.raises(InputError, match="outside the image"):
+        preprocess.crop_image(picture(), geometry.crop_of_box(box))
+
+
+def test_normalised_crop_has_mean_0_and_deviation_1():
+    pixels = preprocess.normalise(picture().astype(np.float32) / 255)
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose([pixels.mean(), pixels.std()], [0, 1], atol=1e-5)
+    assert not preprocess.normalise(np.full((5, 5, 3), 0.3, np.float32)).any()
+
+
+@pytest.mark.parametrize("shape", [(226, 221), (57, 100), (33, 34)])
+def test_pyramid_is_menpo_s(shape):
+    pixels = np.random.default_rng(0).normal(size=(*shape, 3)).astype(np.float32)
+    image = import_menpo("menpo.image").Image(pixels.transpose(2, 0, 1).astype(np.float64))
+    levels = preprocess.pyramid(pixels)
+    for level, expected in zip(levels, image.gaussian_pyramid(n_levels=3), strict=True):
+        np.testing.assert_allclose(level, expected.pixels.transpose(1, 2, 0), atol=1e-4)
+
+
+def test_levels_have_the_published_sizes():
+    levels = preprocess.pyramid(np.zeros((226, 221, 3), np.float32))
+    assert [level.shape[:2] for level in levels] == [(226, 221), (113, 111), (57, 56)]
+    with pytest.raises(InputError, match="too narrow"):
+        preprocess.pyramid(np.zeros((2, 40, 3), np.float32))
+
+
+def test_batch_is_padded_at_the_bottom_and_right():
+    batch = preprocess.pad_batch([np.ones((2, 5, 3)), np.ones((4, 3, 3))])
+    assert batch.shape == (2, 4, 5, 3)
+    np.testing.assert_array_equal(batch[0, :, :, 0].sum(axis=1), [5, 5, 0, 0])
+    np.testing.assert_array_equal(batch[1, :, :, 0].sum(axis=0), [4, 4, 4, 0, 0])
