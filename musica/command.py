@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from absl import app, flags, logging
 
@@ -31,7 +32,8 @@ def run(configuration: type, main: Callable, description: str) -> None:
                 raise InputError(
                     f"unexpected argument {arguments[1]!r}; values are given as --flags"
                 )
-            _quiet_tensorflow()
+            if not flags.FLAGS["verbosity"].present:
+                logging.set_verbosity(logging.ERROR)
             return 1 if main(config.from_flags(configuration)) else 0
         except (InputError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -43,10 +45,22 @@ def run(configuration: type, main: Callable, description: str) -> None:
     app.run(guarded)
 
 
-def _quiet_tensorflow() -> None:
-    """Silences TensorFlow's start-up messages unless ``--verbosity`` asks for more."""
-    if flags.FLAGS["verbosity"].present and logging.get_verbosity() >= logging.INFO:
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Hides what TensorFlow's native code writes while it is imported.
+
+    Its log level is not heeded that early. ``--verbosity`` of INFO or more shows everything.
+    """
+    if flags.FLAGS.is_parsed() and logging.get_verbosity() >= logging.INFO:
+        yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    logging.set_verbosity(logging.ERROR)
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

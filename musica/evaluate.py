@@ -4,8 +4,6 @@ Reads folders of estimated and of true landmarks, prints the errors of each, and
 plots. The keys are those of the release's ``evaluation.json``.
 """
 
-# ruff: noqa: RUF009 - option() is a dataclasses.field
-
 import dataclasses
 import sys
 import tempfile

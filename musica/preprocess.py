@@ -145,10 +145,11 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 def normalise(pixels: np.ndarray) -> np.ndarray:
     """Subtracts the mean and divides by the deviation of the whole crop (step 6)."""
-    centred = pixels - pixels.mean(dtype=np.float64).astype(np.float32)
+    centred = pixels - pixels.mean()
     deviation = np.sqrt(np.vdot(centred, centred) / centred.size)
     # PORT: a constant crop (deviation 0) gives zeros; the release divides by zero.
-    return centred / np.float32(deviation or 1)
+    centred *= np.float32(1 / (deviation or 1))
+    return centred
 
 
 def pyramid(pixels: np.ndarray, levels: int = LEVELS) -> list[np.ndarray]:
