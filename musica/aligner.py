@@ -24,7 +24,7 @@ class Face:
 
     Attributes:
         landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
-        error_estimate: the model's estimate of their error, on the scale of ``losses.l1_error``.
+        error_estimate: the model's own, on the scale of ``losses.l1_error``.
         iterations: how many iterations it took.
         failed: the estimate after the last iteration is still above the fail threshold.
     """
@@ -87,7 +87,7 @@ class FaceAligner:
         >>> aligner.align("portrait.jpg", box=(120, 80, 260, 230)).landmarks.shape
         (68, 2)
 
-    Reference: ``method.md`` section 8. The released code always runs every iteration.
+    PORT: as in the paper (``method.md`` section 8); the release always runs every iteration.
     """
 
     def __init__(self, model: MuSiCa, reference_shape: np.ndarray | None = None):
@@ -133,8 +133,7 @@ class FaceAligner:
 
     def prepare(self, image, box: Sequence[float], roll: float = 0.0) -> PreparedFace:
         """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``."""
-        if isinstance(image, str | os.PathLike):
-            image = read_image(image)
+        image = read_image(image) if isinstance(image, str | os.PathLike) else image
         crop = geometry.crop_of_box(box, self.model.margin, self.model.box_size, roll)
         pixels = preprocess.normalise(preprocess.crop_image(image, crop))
         pyramid = preprocess.pyramid(pixels, max(self.model.levels) + 1)

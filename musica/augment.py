@@ -70,8 +70,8 @@ def augment(
         margin: the margin of that crop, as a share of the box's sides.
 
     Returns:
-        The image, (H', W', 3) uint8, its landmarks and its box. An augmented image is just the
-        part that the crop of its box will need.
+        The image, (H', W', 3) uint8, or (H', W') if turned grey, its landmarks and its box. An
+        augmented image is just the part that the crop of its box will need.
     """
     if rng.random() < options.mirror_probability:
         image, landmarks, box = mirror(image, landmarks, box, mirror_order)
@@ -88,7 +88,7 @@ def augment(
         landmarks = transform_points(to_window, landmarks)
         box = _moved_box(to_window, box)
     if rng.random() < options.grey_probability:
-        image = np.repeat(np.asarray(Image.fromarray(image).convert("L"))[..., None], 3, axis=2)
+        image = np.asarray(Image.fromarray(image).convert("L"))
     return image, landmarks, box
 
 

@@ -67,7 +67,10 @@ class AveragedWeights(keras.callbacks.Callback):
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
-    """Ends the run at the first loss that is not finite, before it reaches a checkpoint."""
+    """Ends the run at the first loss that is not finite, before it reaches a checkpoint.
+
+    So do weights that are not finite: the next loss would show them, but only after the checkpoint.
+    """
 
     def on_train_batch_end(self, batch, logs=None):
         """Checks the loss.
@@ -76,10 +79,21 @@ class StopOnBadLoss(keras.callbacks.Callback):
             InputError: it is infinite or not a number.
         """
         if not math.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations)
-            raise InputError(
-                f"the loss is not finite at step {step}; a lower learning rate may help"
-            )
+            self._fail("loss is")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Checks the weights.
+
+        Raises:
+            InputError: one is infinite or not a number.
+        """
+        for variable in self.model.trainable_variables:
+            if not tf.reduce_all(tf.math.is_finite(variable.value)):
+                self._fail("weights are")
+
+    def _fail(self, what: str):
+        step = int(self.model.optimizer.iterations)
+        raise InputError(f"the {what} not finite at step {step}; a lower learning rate may help")
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -99,12 +113,14 @@ class Checkpoints(keras.callbacks.Callback):
     def __init__(self, folder: Path, model, optimizer, averages: AveragedWeights, keep: int):
         super().__init__()
         self._optimizer = optimizer
-        state = tf.train.Checkpoint(
+        self._state = tf.train.Checkpoint(
             model=model.variables,
             optimizer=[variable.value for variable in optimizer.variables],
             averages=averages.averages,
         )
-        self._manager = tf.train.CheckpointManager(state, str(folder), max_to_keep=keep or None)
+        self._manager = tf.train.CheckpointManager(
+            self._state, str(folder), max_to_keep=keep or None
+        )
 
     @property
     def step(self) -> int:
@@ -112,8 +128,19 @@ class Checkpoints(keras.callbacks.Callback):
         return int(self._optimizer.iterations)
 
     def resume(self) -> int:
-        """Restores the newest checkpoint, if there is one, and returns the steps done."""
-        self._manager.restore_or_initialize()
+        """Restores the newest checkpoint, if there is one, and returns the steps done.
+
+        Raises:
+            InputError: it is damaged, or of another model.
+        """
+        path = self._manager.latest_checkpoint
+        if path:
+            try:
+                self._state.restore(path).assert_consumed()
+            except (AssertionError, ValueError, tf.errors.OpError) as error:
+                raise InputError(
+                    f"{path}: cannot be resumed by the configured model; choose another train_dir"
+                ) from error
         return self.step
 
     def on_epoch_end(self, epoch, logs=None):
@@ -169,7 +196,7 @@ class Pictures(keras.callbacks.Callback):
         picture = (255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
         for colour, points in zip(self.COLOURS, point_sets, strict=True):
             rows, columns = np.rint(np.asarray(points)).astype(int).T
-            inside = (0 <= rows) & (rows < len(picture))
-            inside &= (0 <= columns) & (columns < picture.shape[1])
+            inside = (rows >= 0) & (rows < len(picture))
+            inside &= (columns >= 0) & (columns < picture.shape[1])
             picture[rows[inside], columns[inside]] = colour
         return picture

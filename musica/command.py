@@ -1,9 +1,9 @@
 """What every command shares: flags, quiet start, one-line errors, exit status."""
 
+import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from absl import app, flags, logging
 
@@ -45,21 +45,19 @@ def run(configuration: type, main: Callable, description: str) -> None:
     app.run(guarded)
 
 
-@contextmanager
-def quiet_start() -> Iterator[None]:
-    """Hides what TensorFlow's native code writes while it is imported.
+def import_tensorflow() -> None:
+    """Imports TensorFlow and Keras without what their native code writes while they load.
 
     Its log level is not heeded that early. ``--verbosity`` of INFO or more shows everything.
     """
     if flags.FLAGS.is_parsed() and logging.get_verbosity() >= logging.INFO:
-        yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
-        yield
+        importlib.import_module("keras")
     finally:
         os.dup2(saved, 2)
         os.close(saved)

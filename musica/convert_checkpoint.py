@@ -6,8 +6,6 @@
 points are not in the file and come from ``patch_indices`` or the landmark scheme.
 """
 
-# ruff: noqa: RUF009 - option() is a dataclasses.field
-
 import math
 import re
 from dataclasses import dataclass
@@ -67,6 +65,7 @@ def convert(config: ConvertConfig) -> None:
             raise InputError(f"--{key} is needed")
     if Path(config.output).suffix != ".keras":
         raise InputError(f"{config.output}: the name of the model must end in .keras")
+    command.import_tensorflow()
     variables, step = read_checkpoint(config.checkpoint_file, config.averages)
     model = build_model(variables, config)
     with replacing(config.output) as temporary:

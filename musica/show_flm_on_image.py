@@ -1,8 +1,6 @@
 """Draws landmarks on images: ``python -m musica.show_flm_on_image --config=show.json``.
 
 Every .pts file under ``estimated_dir`` is drawn on the image of the same relative name.
-
-Release: ``show_flm_on_image.py``.
 """
 
 import sys
@@ -19,7 +17,7 @@ from musica.errors import InputError
 
 @dataclass(frozen=True)
 class ShowConfig:
-    """Keys of the command."""
+    """Keys of the command; release: ``show_flm_on_image.py``."""
 
     image_dir: str | None = option(None, "folder of the images", path=True)
     estimated_dir: str | None = option(None, "folder of the landmarks (.pts)", path=True)

@@ -53,8 +53,8 @@ class TrainConfig(AugmentConfig):
 
 def train(config: TrainConfig) -> None:
     """Trains as configured; TensorFlow is imported here, not before."""
-    with command.quiet_start():
-        from musica.trainer import train_and_evaluate
+    command.import_tensorflow()
+    from musica.trainer import train_and_evaluate
 
     train_and_evaluate(config)
 

@@ -1,10 +1,13 @@
 """Training: a configuration -> a trained model (``method.md`` sections 5-7; release ``train``)."""
 
+import re
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from musica import config as configuration
@@ -106,34 +109,51 @@ def train_and_evaluate(config: TrainConfig) -> Path:
         box_size=config.box_size,
         margin=config.margin,
     )
-    epochs, steps = _length(config, len(faces))
+    total = _length(config, len(faces))
     validation = _validation(config, samples)
-    print(f"training on {len(faces)} faces from step {done} to {epochs * steps}", flush=True)
-    training.fit(
-        dataset.batches(
-            samples(faces, augmentation=config, seed=config.seed),
-            config.batch_size,
-            done,
-            epochs * steps,
-        ),
-        validation_data=validation,
-        initial_epoch=done // steps,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        callbacks=[
-            StopOnBadLoss(),
-            averages,
-            checkpoints,
-            keras.callbacks.CSVLogger(str(folder / "history.csv"), append=done > 0),
-            *_summaries(config, training, validation),
-        ],
-        shuffle=False,
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    print(f"training on {len(faces)} faces from step {done} to {total}", flush=True)
+    if done < total:
+        data = samples(faces, augmentation=config, seed=config.seed)
+        _fit(
+            training,
+            dataset.batches(data, config.batch_size, done, total),
+            validation_data=validation,
+            initial_epoch=done // config.checkpoint_steps,
+            epochs=-(-total // config.checkpoint_steps),
+            steps_per_epoch=config.checkpoint_steps,
+            callbacks=[
+                StopOnBadLoss(),
+                averages,
+                checkpoints,
+                keras.callbacks.CSVLogger(str(folder / "history.csv"), append=done > 0),
+                *_summaries(config, training, validation),
+            ],
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
     path = folder / "model.keras"
     averages.save(cascade, path)
     print(f"wrote {path} after {checkpoints.step} steps")
     return path
+
+
+def _fit(training: CascadeTraining, *arguments, **options) -> None:
+    """Runs Keras' fit, whose epochs are the stretches that end in a checkpoint.
+
+    The last one may be shorter; Keras would warn that the data ran out.
+
+    Raises:
+        InputError: a face cannot be used; tf.data wraps it in an error of its own.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*ran out of data")
+            training.fit(*arguments, **options)
+    except tf.errors.InvalidArgumentError as error:
+        problem = re.search(r"\bInputError: (.*)", error.message)
+        if problem is None:
+            raise
+        raise InputError(problem[1]) from error
 
 
 def _check(config: TrainConfig) -> None:
@@ -150,9 +170,17 @@ def _check(config: TrainConfig) -> None:
     for key, allowed in choices.items():
         if getattr(config, key) not in allowed:
             raise InputError(f"{key} must be {' or '.join(allowed)}, not {getattr(config, key)!r}")
-    for key in ("batch_size", "max_steps", "checkpoint_steps"):
-        if getattr(config, key) < 1:
+    for key in ("batch_size", "max_steps", "num_epochs", "checkpoint_steps", "hidden_size"):
+        value = getattr(config, key)
+        if value is not None and value < 1:
             raise InputError(f"{key} must be at least 1")
+    if config.keep_checkpoints < 0:
+        raise InputError("keep_checkpoints must be at least 0")
+    if config.initializer != "release":
+        try:
+            keras.initializers.get(config.initializer)
+        except ValueError as error:
+            raise InputError(f"initializer: Keras has none named {config.initializer!r}") from error
 
 
 def _reference_shape(config: TrainConfig, faces):
@@ -213,13 +241,11 @@ def _learning_rate(config: TrainConfig):
     )
 
 
-def _length(config: TrainConfig, faces: int) -> tuple[int, int]:
-    """How many Keras epochs the run has, each ending in a checkpoint, and the steps of each."""
-    total = config.max_steps
-    if config.num_epochs is not None:
-        total = min(total, -(-config.num_epochs * faces // config.batch_size))
-    steps = min(config.checkpoint_steps, total)
-    return -(-total // steps), steps
+def _length(config: TrainConfig, faces: int) -> int:
+    """How many steps the run has."""
+    if config.num_epochs is None:
+        return config.max_steps
+    return min(config.max_steps, -(-config.num_epochs * faces // config.batch_size))
 
 
 def _validation(config: TrainConfig, samples):
