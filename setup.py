@@ -10,6 +10,14 @@ COMMANDS = (
     "evaluate",
     "show_flm_on_image",
     "convert_checkpoint",
+    "export",
+    "benchmark",
+)
+    "train",
+    "inference",
+    "evaluate",
+    "show_flm_on_image",
+    "convert_checkpoint",
     "benchmark",
 )
 

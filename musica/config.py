@@ -107,7 +107,7 @@ def _resolved(value: Any, folder: Path) -> Any:
     """Resolves a path, or a list of paths, against ``folder``; empty ones stay empty."""
     if isinstance(value, list):
         return [_resolved(entry, folder) for entry in value]
-    return str((folder / Path(value).expanduser()).absolute()) if value else value
+    return str((folder / Path(value).expanduser()).resolve()) if value else value
 
 
 def _converted(expected: Any, value: Any, where: str, folder: Path) -> Any:

@@ -17,7 +17,6 @@ from musica.augment import AugmentConfig, augment
 from musica.errors import InputError
 from musica.landmarks import SCHEMES
 
-
 # Python's threads take turns at all but the large array operations: more would not help.
 PARALLEL_BATCHES = 2
 

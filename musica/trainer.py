@@ -113,14 +113,15 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     validation = _validation(config, samples)
     print(f"training on {len(faces)} faces from step {done} to {total}", flush=True)
     if done < total:
+        epoch = min(config.checkpoint_steps, total)
         data = samples(faces, augmentation=config, seed=config.seed)
         _fit(
             training,
             dataset.batches(data, config.batch_size, done, total),
             validation_data=validation,
-            initial_epoch=done // config.checkpoint_steps,
-            epochs=-(-total // config.checkpoint_steps),
-            steps_per_epoch=config.checkpoint_steps,
+            initial_epoch=done // epoch,
+            epochs=-(-total // epoch),
+            steps_per_epoch=epoch,
             callbacks=[
                 StopOnBadLoss(),
                 averages,
@@ -266,7 +267,8 @@ def _summaries(config: TrainConfig, training: CascadeTraining, validation) -> li
     """TensorBoard's callbacks, if a folder for them is named."""
     if not config.tensorboard_dir:
         return []
-    callbacks = [keras.callbacks.TensorBoard(config.tensorboard_dir, update_freq=50)]
+    # Any other frequency also drops what is written at the end of epochs in between, by whomever.
+    callbacks = [keras.callbacks.TensorBoard(config.tensorboard_dir, update_freq="epoch")]
     if validation is not None:
         batch = next(iter(validation))
         pictures = Path(config.tensorboard_dir) / "pictures"

