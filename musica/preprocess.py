@@ -16,6 +16,7 @@ from musica.errors import InputError
 from musica.geometry import Crop
 
 LEVELS = 3
+MAX_TURNED_PIXELS = 100_000_000
 PYRAMID_SIGMA = 2 / 3  # menpo's gaussian_pyramid with downscale 2
 
 
@@ -94,7 +95,7 @@ def crop_image(image: np.ndarray, crop: Crop) -> np.ndarray:
         are kept as one, which changes no result, until ``pad_batch``.
 
     Raises:
-        InputError: the crop's region lies wholly outside the image.
+        InputError: the crop's region lies wholly outside the image, or is too large to be turned.
     """
     image = as_pixels(image)
     x0, y0, x1, y1 = (int(corner) for corner in crop.region)
@@ -112,6 +113,8 @@ def crop_image(image: np.ndarray, crop: Crop) -> np.ndarray:
             _crop_operator(x0, width, shift_x, crop.scale, crop.shape[1], *window.shape[1:]),
             pixels,
         )
+    if width * height > MAX_TURNED_PIXELS:
+        raise InputError("the box is too large to be turned upright")
     region = np.zeros((height, width, window.shape[2]), np.float32)
     region[-y0 : window.shape[0] - y0, -x0 : window.shape[1] - x0] = pixels
     rows, columns = (

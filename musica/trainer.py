@@ -113,15 +113,12 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     validation = _validation(config, samples)
     print(f"training on {len(faces)} faces from step {done} to {total}", flush=True)
     if done < total:
-        epoch = min(config.checkpoint_steps, total)
         data = samples(faces, augmentation=config, seed=config.seed)
         _fit(
             training,
             dataset.batches(data, config.batch_size, done, total),
             validation_data=validation,
-            initial_epoch=done // epoch,
-            epochs=-(-total // epoch),
-            steps_per_epoch=epoch,
+            **_epochs(config, done, total),
             callbacks=[
                 StopOnBadLoss(),
                 averages,
@@ -247,6 +244,17 @@ def _length(config: TrainConfig, faces: int) -> int:
     if config.num_epochs is None:
         return config.max_steps
     return min(config.max_steps, -(-config.num_epochs * faces // config.batch_size))
+
+
+def _epochs(config: TrainConfig, done: int, total: int) -> dict[str, int]:
+    """What Keras must know to go from step ``done`` to ``total``, with an epoch a checkpoint.
+
+    An earlier run may have ended off the checkpoints' beat, or had another.
+    """
+    steps = min(config.checkpoint_steps, total)
+    first = -(-done // steps)
+    epochs = first - (done - total) // steps
+    return {"initial_epoch": first, "epochs": epochs, "steps_per_epoch": steps}
 
 
 def _validation(config: TrainConfig, samples):

@@ -356,6 +356,22 @@ def test_num_epochs_limits_the_run(tiny):
     assert trainer._length(dataclasses.replace(config, num_epochs=None), faces=9) == 100
 
 
+@pytest.mark.parametrize(
+    ("done", "total", "first", "end", "steps"),
+    [
+        (0, 9, 0, 3, 3),
+        (0, 7, 0, 3, 3),  # 3, 3 and 1 steps
+        (0, 2, 0, 1, 2),
+        (3, 7, 1, 3, 3),  # resumed
+        (7, 12, 3, 5, 3),  # a finished run goes on: 3 and 2 steps
+        (2, 7, 1, 3, 3),
+    ],
+)
+def test_epochs_end_in_checkpoints(done, total, first, end, steps, tiny):
+    expected = {"initial_epoch": first, "epochs": end, "steps_per_epoch": steps}
+    assert trainer._epochs(TrainConfig(**tiny), done, total) == expected
+
+
 def test_learning_rates(tiny):
     config = TrainConfig(**{**tiny, "learning_rate_decay_steps": 10, "max_steps": 40})
     stairs = trainer._learning_rate(config)

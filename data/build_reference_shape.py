@@ -1,0 +1,45 @@
+"""Averages the faces of any lists to a reference shape, with the release's recipe.
+
+    python data/build_reference_shape.py --image_dir=data/example/images --bb_root=data/example/bb \
+        --train_filenames=data/example/lists/all.txt --output=reference_shape.ljson
+
+Training does the same by itself; this is for keeping the shape, or for sharing one between runs
+(``reference_shape_path``). Release: ``build_reference_shape_per_pose_by_files``.
+"""
+
+from dataclasses import dataclass
+
+from musica import command, dataset, mean_shape
+from musica.config import option
+from musica.errors import InputError
+from musica.geometry import BOX_SIZE
+
+
+@dataclass(frozen=True)
+class ReferenceShapeConfig:
+    """Keys of the command."""
+
+    image_dir: str = option("", "folder the lists' image names are relative to", path=True)
+    gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
+    bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
+    train_filenames: list[str] = option([], "lists of images", path=True)
+    box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
+    output: str = option("", "the .ljson (full precision) or .pts file to write", path=True)
+
+
+def build(config: ReferenceShapeConfig) -> None:
+    """Writes the reference shape, whole or not at all."""
+    if not config.output:
+        raise InputError("output is missing")
+    faces = dataset.read_faces(
+        config.train_filenames, config.image_dir, config.gt_path, config.bb_root
+    )
+    shape = mean_shape.reference_shape(
+        [face.landmarks for face in faces], [face.box for face in faces], config.box_size
+    )
+    mean_shape.write_reference_shape(config.output, shape)
+    print(f"wrote {config.output}: the mean of {len(faces)} faces, {len(shape)} landmarks")
+
+
+if __name__ == "__main__":
+    command.run(ReferenceShapeConfig, build, __doc__)
