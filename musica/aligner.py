@@ -27,12 +27,16 @@ class Face:
         error_estimate: the model's own, on the scale of ``losses.l1_error``.
         iterations: how many iterations it took.
         failed: the estimate after the last iteration is still above the fail threshold.
+        expected_nme: the estimate on the NME scale, a fraction of the distance of the outer eye
+            corners: the mean error of faces with such an estimate after as many iterations; None
+            if the model is not calibrated.
     """
 
     landmarks: np.ndarray
     error_estimate: float
     iterations: int
     failed: bool
+    expected_nme: float | None = None
 
     def as_xy(self) -> np.ndarray:
         """The landmarks as (N, 2) float64 (x, y) image pixels, 0-based."""
@@ -183,10 +187,18 @@ class FaceAligner:
             for row in np.flatnonzero(stops):
                 points = faces[active[row]].crop.to_image(landmarks[row])
                 failed = k == last and fail is not None and not errors[row] <= fail
-                results[active[row]] = Face(points, float(errors[row]), k + 1, failed)
+                estimate = float(errors[row])
+                expected = self._expected_nme(k, estimate)
+                results[active[row]] = Face(points, estimate, k + 1, failed, expected)
             state = {name: tf.boolean_mask(value, ~stops) for name, value in state.items()}
             active = active[~stops]
         return results
+
+    def _expected_nme(self, k: int, estimate: float) -> float | None:
+        """The NME that an estimate after iteration k stands for; None without a calibration."""
+        if self.model.calibration is None:
+            return None
+        return float(np.interp(estimate, *self.model.calibration[k]))
 
     def _compiled(self, k: int):
         """Iteration k as a graph, traced once for batches and crops of any size."""

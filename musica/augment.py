@@ -14,8 +14,8 @@ from musica import geometry
 from musica.config import option
 from musica.geometry import bounding_box, transform_points
 
-# The crop from which the release augments: twice the box's sides.
-CANVAS = 2.0
+# The part of an image that is augmented, as a multiple of the box's sides.
+AUGMENTED_PART = 2.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def random_warp(box: np.ndarray, rng: np.random.Generator, options: AugmentConfi
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = np.diag([stretch, 1]) @ np.array([[1, shear_x], [shear_y, 1]]) @ rotation
 
-    sides = CANVAS * (box[2:] - box[:2] + 1)
+    sides = AUGMENTED_PART * (box[2:] - box[:2] + 1)
     canvas = np.ceil(np.abs(linear) @ sides)  # (columns, rows) around the warped corners
     matrix = np.eye(3)
     matrix[:2, :2] = linear

@@ -68,9 +68,9 @@ def _pipeline_rate(config: BenchmarkConfig) -> float:
     reference = mean_shape.reference_shape(
         [face.landmarks for face in faces], [face.box for face in faces]
     )
-    for face in faces:  # a training run decodes each image once, too
-        dataset.cached_image(face.image)
     samples = dataset.FaceSamples(faces, reference, config, config.seed)
+    for face in faces:  # a training run, too, decodes each image once
+        samples.load(face)
     batches = iter(dataset.batches(samples, config.batch_size, 0, 2 * config.steps + 10))
     return _rate(lambda: next(batches), config)
 

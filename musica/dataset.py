@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from musica import geometry, preprocess, shape_io
-from musica.augment import AugmentConfig, augment
+from musica.augment import AUGMENTED_PART, AugmentConfig, augment
 from musica.errors import InputError
 from musica.landmarks import SCHEMES
 
 # Python's threads take turns at all but the large array operations: more would not help.
 PARALLEL_BATCHES = 2
+# Decoding whole photographs takes longer than all the rest, so what was cut out of them is kept.
+KEPT_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,6 @@ def _read_face(name, image_dir, gt_path, bb_root, landmark_count) -> AnnotatedFa
     return AnnotatedFace(name, image, landmarks, box)
 
 
-@lru_cache(maxsize=8192)
-def cached_image(path: Path) -> np.ndarray:
-    """Decoded images are kept: a training run reads each of them many times."""
-    return shape_io.read_image(path)
-
-
 class FaceSamples:
     """Turns annotated faces into model inputs, in an order given by the seed.
 
@@ -128,6 +124,8 @@ class FaceSamples:
         if augmentation and augmentation.mirror_probability and self.mirror_order is None:
             raise InputError("mirroring needs a scheme with 68 or 98 landmarks")
         self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._kept: dict[tuple, np.ndarray] = {}
+        self._kept_bytes = 0
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         """The order of the faces in one pass over them."""
@@ -137,8 +135,8 @@ class FaceSamples:
         """Prepares the face at a position of the run.
 
         Returns:
-            The pyramid's levels, finest first, (H_l, W_l, 3) float32, then the initial and the
-            true landmarks, (N, 2) float32, (y, x) level-0 pixels.
+            The pyramid's levels, finest first, (H_l, W_l, C) float32, C = 1 for a grey face, then
+            the initial and the true landmarks, (N, 2) float32, (y, x) level-0 pixels.
 
         Raises:
             InputError: the image is unreadable, or its box lies outside it.
@@ -152,12 +150,11 @@ class FaceSamples:
 
     def _prepared(self, face: AnnotatedFace, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Augments one face, crops it and builds its pyramid."""
-        image, landmarks, box = cached_image(face.image), face.landmarks, face.box
-        if self.augmentation is not None:
+        if self.augmentation is None:
+            image, landmarks, box = shape_io.read_image(face.image), face.landmarks, face.box
+        else:
             image, landmarks, box = augment(
-                image,
-                landmarks,
-                box,
+                *self.load(face),
                 rng,
                 self.augmentation,
                 self.mirror_order,
@@ -169,6 +166,31 @@ class FaceSamples:
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
         truth = crop.to_crop(landmarks).astype(np.float32)
         return (*preprocess.pyramid(pixels, self.levels), initial, truth)
+
+    def load(self, face: AnnotatedFace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reads the part of a face's image that training sees: twice its box, as the release.
+
+        Returns:
+            The part, (H, W, 3) uint8, and the landmarks and the box in it.
+
+        Raises:
+            InputError: the image is unreadable, or its box lies outside it.
+        """
+        half = AUGMENTED_PART * (face.box[2:] - face.box[:2] + 1) / 2
+        centre = (face.box[:2] + face.box[2:]) / 2
+        left, top = np.floor(centre - half).astype(int).clip(0)
+        right, bottom = np.ceil(centre + half).astype(int) + 1
+        key = (face.image, left, top, right, bottom)
+        if (part := self._kept.get(key)) is None:
+            part = shape_io.read_image(face.image)[
+                top : max(bottom, 0), left : max(right, 0)
+            ].copy()
+            if not part.size:
+                raise InputError("the box lies outside the image")
+            if self._kept_bytes + part.nbytes <= KEPT_BYTES:
+                self._kept[key] = part
+                self._kept_bytes += part.nbytes
+        return part, face.landmarks - [top, left], face.box - [left, top, left, top]
 
     def batch(self, number: int, batch_size: int) -> tuple[np.ndarray, ...]:
         """Prepares a batch: what ``sample`` returns, stacked, the levels padded to one size.

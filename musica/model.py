@@ -39,6 +39,8 @@ class MuSiCa(keras.Model):
         margin: share of the box's side added on each side.
         stop_threshold: T_s, a face stops when its estimated error is below; None never stops.
         fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
+        calibration: for each iteration, a list of estimates and one of the NMEs that are expected
+            at them, both ascending (``selection.calibration_knots``); None if not calibrated.
 
     Inputs, a dict:
         pyramid: list of (B, H_l, W_l, 3) float32 normalised levels, finest first, at least
@@ -75,6 +77,7 @@ class MuSiCa(keras.Model):
         margin: float = geometry.MARGIN,
         stop_threshold: float | None = None,
         fail_threshold: float | None = None,
+        calibration=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -96,6 +99,7 @@ class MuSiCa(keras.Model):
         self.margin = margin
         self.stop_threshold = stop_threshold
         self.fail_threshold = fail_threshold
+        self.calibration = check_calibration(calibration, len(self.levels))
         self.steps = [
             CascadeStep(
                 landmark_count,
@@ -189,6 +193,7 @@ class MuSiCa(keras.Model):
             "margin": self.margin,
             "stop_threshold": self.stop_threshold,
             "fail_threshold": self.fail_threshold,
+            "calibration": self.calibration,
         }
 
 
@@ -228,3 +233,21 @@ def check_reference_shape(reference_shape, landmark_count: int) -> list[list[flo
     if len(rows) != landmark_count or any(len(row) != 2 for row in rows):
         raise InputError(f"the reference shape has {len(rows)} points, the model {landmark_count}")
     return rows
+
+
+def check_calibration(calibration, iterations: int) -> list[list[list[float]]] | None:
+    """Returns the calibration as nested lists, which a saved model can hold.
+
+    Raises:
+        InputError: not one pair of estimates and NMEs, both ascending, for each iteration.
+    """
+    if calibration is None:
+        return None
+    pairs = [[[float(value) for value in values] for values in pair] for pair in calibration]
+    fits = len(pairs) == iterations and all(
+        len(pair) == 2 and len(pair[0]) == len(pair[1]) > 0 and pair == [*map(sorted, pair)]
+        for pair in pairs
+    )
+    if not fits:
+        raise InputError(f"calibration must be {iterations} pairs of ascending estimates and NMEs")
+    return pairs

@@ -81,15 +81,8 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     keras.utils.set_random_seed(config.seed)
     folder = Path(config.train_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    faces = dataset.read_faces(
-        config.train_filenames,
-        config.image_dir,
-        config.gt_path,
-        config.bb_root,
-        config.landmark_count,
-    )
-    reference_shape = _reference_shape(config, faces)
-    cascade = _build_model(config, reference_shape)
+    faces = _read_faces(config, config.train_filenames)
+    cascade = _build_model(config, faces)
     training = CascadeTraining(cascade, config.loss, config.error_weight)
     optimizer = Adam(_learning_rate(config), epsilon=config.adam_epsilon)
     optimizer.build(training.trainable_variables)
@@ -99,21 +92,12 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     checkpoints = Checkpoints(
         folder / "checkpoints", training, optimizer, averages, config.keep_checkpoints
     )
-    done = checkpoints.resume()
+    done, total = checkpoints.resume(), _length(config, len(faces))
     configuration.save(config, folder / "config.json")
-    levels = 1 if isinstance(cascade, MDM) else max(config.levels) + 1
-    samples = partial(
-        dataset.FaceSamples,
-        reference_shape=reference_shape,
-        levels=levels,
-        box_size=config.box_size,
-        margin=config.margin,
-    )
-    total = _length(config, len(faces))
-    validation = _validation(config, samples)
     print(f"training on {len(faces)} faces from step {done} to {total}", flush=True)
     if done < total:
-        data = samples(faces, augmentation=config, seed=config.seed)
+        data = _samples(config, cascade, faces, augmentation=config, seed=config.seed)
+        validation = _validation(config, cascade)
         _fit(
             training,
             dataset.batches(data, config.batch_size, done, total),
@@ -133,6 +117,26 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     averages.save(cascade, path)
     print(f"wrote {path} after {checkpoints.step} steps")
     return path
+
+
+def _read_faces(config: TrainConfig, lists: list[str]) -> list[dataset.AnnotatedFace]:
+    """Reads the annotations of listed faces."""
+    return dataset.read_faces(
+        lists, config.image_dir, config.gt_path, config.bb_root, config.landmark_count
+    )
+
+
+def _samples(config: TrainConfig, cascade: keras.Model, faces, **options) -> dataset.FaceSamples:
+    """The faces as inputs of the model."""
+    levels = 1 if isinstance(cascade, MDM) else max(config.levels) + 1
+    return dataset.FaceSamples(
+        faces,
+        cascade.reference_shape,
+        levels=levels,
+        box_size=config.box_size,
+        margin=config.margin,
+        **options,
+    )
 
 
 def _fit(training: CascadeTraining, *arguments, **options) -> None:
@@ -181,30 +185,16 @@ def _check(config: TrainConfig) -> None:
             raise InputError(f"initializer: Keras has none named {config.initializer!r}") from error
 
 
-def _reference_shape(config: TrainConfig, faces):
-    """Reads the reference shape, or computes it from the training faces."""
-    if config.reference_shape_path:
-        return mean_shape.read_reference_shape(config.reference_shape_path, config.landmark_count)
-    landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
-    return mean_shape.reference_shape(landmarks, boxes, config.box_size)
-
-
-def _build_model(config: TrainConfig, reference_shape) -> keras.Model:
+def _build_model(config: TrainConfig, faces) -> keras.Model:
     """Builds the configured model, with the weights of an earlier one if asked for."""
-    initializer = None if config.initializer == "release" else config.initializer
-    patch_indices = config.patch_indices
-    if patch_indices is None and config.patch_count is not None:
-        known = scheme_for(config.landmark_count).patch_indices
-        if config.patch_count not in known:
-            raise InputError(f"patch_count must be one of {sorted(known)}, or give patch_indices")
-        patch_indices = known[config.patch_count]
+    pretrained = _pretrained(config)
     shared = {
         "landmark_count": config.landmark_count,
-        "patch_indices": patch_indices,
+        "patch_indices": _patch_indices(config),
         "patch_size": config.patch_size,
         "hidden_size": config.hidden_size,
-        "kernel_initializer": initializer,
-        "reference_shape": reference_shape,
+        "kernel_initializer": None if config.initializer == "release" else config.initializer,
+        "reference_shape": _reference_shape(config, faces, pretrained),
     }
     if config.model == "mdm":
         model = MDM(**shared)
@@ -216,13 +206,44 @@ def _build_model(config: TrainConfig, reference_shape) -> keras.Model:
             box_size=config.box_size,
             margin=config.margin,
         )
-    if config.pretrained_model_checkpoint_path:
-        path = config.pretrained_model_checkpoint_path
+    if pretrained is not None:
         try:
-            model.set_weights(keras.models.load_model(path).get_weights())
-        except (OSError, ValueError) as error:
+            model.set_weights(pretrained.get_weights())
+        except ValueError as error:
+            path = config.pretrained_model_checkpoint_path
             raise InputError(f"{path}: its weights do not fit the configured model") from error
     return model
+
+
+def _pretrained(config: TrainConfig) -> keras.Model | None:
+    """Reads the model to start from, if one is named."""
+    path = config.pretrained_model_checkpoint_path
+    if not path:
+        return None
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many kinds on files that are no models
+        raise InputError(f"{path}: not a readable Keras model (.keras)") from error
+
+
+def _reference_shape(config: TrainConfig, faces, pretrained: keras.Model | None):
+    """Reads the reference shape, takes it from the model to start from, or computes it."""
+    if config.reference_shape_path:
+        return mean_shape.read_reference_shape(config.reference_shape_path, config.landmark_count)
+    if pretrained is not None and pretrained.reference_shape is not None:
+        return pretrained.reference_shape
+    landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
+    return mean_shape.reference_shape(landmarks, boxes, config.box_size)
+
+
+def _patch_indices(config: TrainConfig):
+    """The patch points: named, or the scheme's for their number, or None for its default."""
+    if config.patch_indices is not None or config.patch_count is None:
+        return config.patch_indices
+    known = scheme_for(config.landmark_count).patch_indices
+    if config.patch_count not in known:
+        raise InputError(f"patch_count must be one of {sorted(known)}, or give patch_indices")
+    return known[config.patch_count]
 
 
 def _learning_rate(config: TrainConfig):
@@ -257,18 +278,12 @@ def _epochs(config: TrainConfig, done: int, total: int) -> dict[str, int]:
     return {"initial_epoch": first, "epochs": epochs, "steps_per_epoch": steps}
 
 
-def _validation(config: TrainConfig, samples):
+def _validation(config: TrainConfig, cascade: keras.Model):
     """The validation faces as batches, or None."""
     if not config.eval_filenames:
         return None
-    faces = dataset.read_faces(
-        config.eval_filenames,
-        config.image_dir,
-        config.gt_path,
-        config.bb_root,
-        config.landmark_count,
-    )
-    return dataset.batches(samples(faces), config.batch_size)
+    faces = _read_faces(config, config.eval_filenames)
+    return dataset.batches(_samples(config, cascade, faces), config.batch_size)
 
 
 def _summaries(config: TrainConfig, training: CascadeTraining, validation) -> list:

@@ -138,6 +138,18 @@ def test_every_epoch_is_another_permutation(faces):
     assert order(seed=2) != epochs
 
 
+def test_grey_faces_have_three_equal_channels(faces):
+    grey = AugmentConfig(augment_probability=0, grey_probability=1)
+    levels, in_colour = (
+        flat(next(iter(dataset.batches(samples(faces, augmentation=options), 2, 0, 1))))[:3]
+        for options in (grey, PLAIN)
+    )
+    for level, coloured in zip(levels, in_colour, strict=True):
+        np.testing.assert_allclose(level, level[..., [1, 2, 0]], atol=1e-5)
+        assert level.shape == coloured.shape and level.std() > 0.1
+        assert np.abs(coloured[..., 0] - coloured[..., 1]).max() > 0.1
+
+
 def test_augmentation_depends_on_seed_and_position_alone(faces):
     def run(seed, batch_size, end):
         source = samples(faces[:1], augmentation=AugmentConfig(augment_probability=1), seed=seed)

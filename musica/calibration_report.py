@@ -1,0 +1,198 @@
+"""A calibration as text, tables and plots (``musica.calibrate``). matplotlib loads on use."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from musica import selection, shape_io
+from musica.report import COLOURS, FORMATS, STYLE
+
+ESTIMATE, ORACLE, FIXED, FAILURE = COLOURS[0], COLOURS[2], "#666666", COLOURS[1]
+GUIDE = {"color": "#333333", "linewidth": 1.0, "linestyle": (0, (4, 2))}
+# Plots end here, or the worst face would press all others into a corner.
+SHOWN = 0.99
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """What all iterations gave.
+
+    Attributes:
+        errors: (F, K) NME of each face after each iteration, a fraction.
+        estimates: (F, K) the model's own, on the scale of ``losses.l1_error``.
+        multiply_adds: (K,) of a face after each iteration.
+    """
+
+    errors: np.ndarray
+    estimates: np.ndarray
+    multiply_adds: Sequence[int]
+
+
+def lines(summary: dict) -> Iterator[str]:
+    """The lines to print: three short tables, then the thresholds."""
+    yield f"{summary['faces']} faces, NME (ocular)"
+    yield "| iterations | NME | correlation of estimate and NME | rank correlation |"
+    yield "|---|---|---|---|"
+    columns = (summary[key] for key in ("nme", "correlation", "rank_correlation"))
+    for k, (nme, *correlations) in enumerate(zip(*columns, strict=True), 1):
+        yield f"| {k} | {nme:.2%} | " + " | ".join(map(_number, correlations)) + " |"
+    yield (
+        "| NME may rise by | multiply-adds saved by the estimate "
+        "| by fewer iterations for all | by the oracle |"
+    )
+    yield "|---|---|---|---|"
+    for increase, saved in summary["savings_at_nme_increase"].items():
+        cells = (saved[key] for key in ("estimate", "fixed", "oracle"))
+        yield f"| {float(increase):.0%} | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |"
+    yield "| stop when the expected NME is below | stop_threshold |"
+    yield "|---|---|"
+    for nme, threshold in summary["stop_threshold_for_nme"].items():
+        yield f"| {float(nme):.0%} | {_number(threshold)} |"
+    stopping, costs = summary["stopping"], summary["multiply_adds"]
+    yield (
+        f"stop_threshold {summary['stop_threshold']:.4g}: NME {stopping['nme']:.2%} "
+        f"({stopping['nme'] / summary['nme'][-1] - 1:+.1%}), {stopping['iterations']:.2f} "
+        f"iterations, {stopping['multiply_adds'] / 1e6:.2f} million multiply-adds "
+        f"({stopping['multiply_adds'] / costs[-1] - 1:+.1%})"
+    )
+    failures = f"{summary['failures']} failures (NME above {summary['failure_nme']:.0%})"
+    if summary["fail_threshold"] is None:
+        yield f"fail_threshold none: {failures} of {summary['faces']} faces tell nothing"
+    else:
+        yield (
+            f"fail_threshold {summary['fail_threshold']:.4g}: {summary['detected']:.1%} of "
+            f"{failures} detected, {summary['false_alarms']:.1%} of the other faces flagged, "
+            f"AUC {summary['failure_auc']:.3f}"
+        )
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    """A number of a table; there may be none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Path]:
+    """Writes calibration.json, curve.csv and the plots, each whole or not at all.
+
+    Args:
+        folder: where to; made if missing.
+        measured: what all iterations gave.
+        summary: from ``calibrate.summarise``.
+
+    Returns:
+        The files written.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    folder = Path(folder)
+    by_estimate = selection.curve(measured.errors, measured.estimates, measured.multiply_adds)
+    by_oracle = selection.oracle_curve(measured.errors, measured.multiply_adds)
+    shape_io.write_text(folder / "calibration.json", json.dumps(summary, indent=2) + "\n")
+    shape_io.write_text(folder / "curve.csv", _table(by_estimate, by_oracle))
+    paths = [folder / "calibration.json", folder / "curve.csv"]
+    drawings = {
+        "estimates": partial(_estimates, measured, summary),
+        "savings": partial(_savings, by_estimate, by_oracle, summary),
+    }
+    if summary["fail_threshold"] is not None:
+        drawings["failure_roc"] = partial(_roc, measured, summary)
+    with matplotlib.rc_context(STYLE):
+        for name, draw in drawings.items():
+            figure = Figure(layout="constrained")
+            draw(figure)
+            for kind in FORMATS:
+                paths.append(folder / f"{name}.{kind}")
+                with shape_io.replacing(paths[-1]) as temporary:
+                    figure.savefig(temporary)
+    return paths
+
+
+def _table(by_estimate: selection.Curve, by_oracle: selection.Curve) -> str:
+    """The trade-offs: one line for each stop threshold, then for each price of the oracle."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["chosen by", "stop_threshold or price", "nme", "multiply_adds", "iterations"])
+    for name, points in (("estimate", by_estimate), ("oracle", by_oracle)):
+        columns = (points.settings, points.errors, points.multiply_adds, points.iterations)
+        for row in zip(*columns, strict=True):
+            table.writerow([name, *(f"{value:.8g}" for value in row)])
+    return text.getvalue()
+
+
+def _estimates(measured: Measurements, summary: dict, figure) -> None:
+    """Draws, for each iteration, NME against estimate and the calibration curve."""
+    count = measured.errors.shape[1]
+    figure.set_size_inches(3.2 * count + 0.6, 3.8)
+    right, top = (np.quantile(v, SHOWN) for v in (measured.estimates, measured.errors))
+    left = min(0.0, np.quantile(measured.estimates, 1 - SHOWN))
+    all_axes = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
+    for k, axes in enumerate(all_axes):
+        x, y = measured.estimates[:, k], measured.errors[:, k]
+        axes.plot(x, 100 * y, ".", color=ESTIMATE, alpha=0.35, markersize=4, rasterized=True)
+        knots, nme = summary["calibration"][k]
+        beyond = [left, *knots, max(right, knots[-1])]
+        nme = 100 * np.array([nme[0], *nme, nme[-1]])
+        axes.plot(beyond, nme, ".-", color=FAILURE, label="expected NME")
+        last = k == count - 1
+        name, threshold = ("T_f", "fail_threshold") if last else ("T_s", "stop_threshold")
+        if summary[threshold] is not None:
+            label = f"${name}$ = {summary[threshold]:.3g}"
+            axes.axvline(summary[threshold], label=label, **GUIDE)
+        correlation = _number(summary["correlation"][k], 2)
+        axes.set(xlabel="estimated error", title=f"iteration {k + 1}, correlation {correlation}")
+        axes.locator_params(axis="x", nbins=5)
+        axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
+    all_axes[0].set(xlim=(left, right), ylim=(0, 100 * top), ylabel="NME (ocular), %")
+
+
+def _savings(by_estimate, by_oracle, summary: dict, figure) -> None:
+    """Draws NME against multiply-adds, by estimate, by oracle and without any choice."""
+    figure.set_size_inches(6.4, 4.2)
+    axes = figure.subplots()
+    fixed = np.array(summary["multiply_adds"]) / 1e6, 100 * np.array(summary["nme"])
+    axes.plot(*fixed, "o:", color=FIXED, markersize=5, label="as many iterations for every face")
+    for points, colour, name in (
+        (by_estimate, ESTIMATE, "stopped by the estimate"),
+        (by_oracle, ORACLE, "stopped by an oracle (true errors)"),
+    ):
+        axes.plot(points.multiply_adds / 1e6, 100 * points.errors, color=colour, label=name)
+    stopping = summary["stopping"]
+    chosen = stopping["multiply_adds"] / 1e6, 100 * stopping["nme"]
+    label = f"$T_s$ = {summary['stop_threshold']:.3g}"
+    axes.plot(*chosen, "D", color=FAILURE, markersize=7, label=label)
+    axes.set(
+        xlabel="multiply-adds per face, million (mean)",
+        ylabel="NME (ocular), % (mean)",
+        title=f"What stopping early costs, {summary['faces']} faces",
+    )
+    axes.legend(loc="upper right")
+
+
+def _roc(measured: Measurements, summary: dict, figure) -> None:
+    """Draws the detection of failures over all fail thresholds."""
+    figure.set_size_inches(4.8, 4.8)
+    axes = figure.subplots()
+    failed = measured.errors[:, -1] > summary["failure_nme"]
+    detection = selection.roc(measured.estimates[:, -1], failed)
+    label = f"last estimate, AUC {detection.area:.3f}"
+    axes.plot(detection.false_alarms, detection.detected, color=ESTIMATE, label=label)
+    axes.plot([0, 1], [0, 1], ":", color=FIXED, label="chance")
+    label = f"$T_f$ = {summary['fail_threshold']:.3g}"
+    chosen = summary["false_alarms"], summary["detected"]
+    axes.plot(*chosen, "D", color=FAILURE, markersize=7, label=label, clip_on=False)
+    axes.set(
+        xlim=(-0.01, 1.01),
+        ylim=(-0.01, 1.01),
+        aspect="equal",
+        xlabel="share of good faces flagged",
+        ylabel="share of failures flagged",
+        title=f"{summary['failures']} faces with an NME above {summary['failure_nme']:.0%}",
+    )
+    axes.legend(loc="lower right")

@@ -1,0 +1,228 @@
+"""What selective inference saves and what it costs, found from what every iteration gave.
+
+NumPy, no model. F faces, K iterations: ``errors`` (F, K) are true errors, NMEs as a fraction
+(``metrics.nme``); ``estimates`` (F, K) are the model's own, on the scale of ``losses.l1_error``;
+``multiply_adds`` (K,) is what a face has cost after each iteration (``MuSiCa.multiply_adds``).
+
+Reference: ``method.md`` sections 8 and 9. The paper gives no thresholds and the release uses none,
+so all choices here are this port's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+from scipy.stats import rankdata
+
+MAX_KNOTS = 32
+# A knot that fewer faces share would follow their noise.
+FACES_PER_KNOT = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A trade-off: P settings, and the means over the faces that each leads to.
+
+    Attributes:
+        settings: (P,) ascending stop thresholds, prices or numbers of iterations.
+        errors: (P,) NME, a fraction.
+        multiply_adds: (P,) multiply-adds of a face.
+        iterations: (P,) iterations of a face.
+    """
+
+    settings: np.ndarray
+    errors: np.ndarray
+    multiply_adds: np.ndarray
+    iterations: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """How well the last estimate tells failures: P ascending fail thresholds and their rates.
+
+    Attributes:
+        thresholds: (P,) fail thresholds.
+        detected: (P,) share of the failures whose estimate is above.
+        false_alarms: (P,) share of the other faces whose estimate is above.
+    """
+
+    thresholds: np.ndarray
+    detected: np.ndarray
+    false_alarms: np.ndarray
+
+    @property
+    def area(self) -> float:
+        """Area under ``detected`` over ``false_alarms``: 1 is perfect, 0.5 is chance."""
+        return float(np.trapezoid(self.detected[::-1], self.false_alarms[::-1]))
+
+
+def stopping_iterations(estimates: np.ndarray, stop_threshold: float) -> np.ndarray:
+    """The iteration, 0 to K - 1, whose landmarks each face gets: (F,) int.
+
+    It is the first whose estimate is below the threshold, else the last, as in ``FaceAligner``.
+    """
+    stops = np.asarray(estimates) < stop_threshold
+    stops[:, -1] = True
+    return stops.argmax(axis=1)
+
+
+def curve(errors: np.ndarray, estimates: np.ndarray, multiply_adds: Sequence[int]) -> Curve:
+    """The trade-off over all stop thresholds that differ in effect, K at least 2.
+
+    The first never stops a face, the last stops every face at once; errors are not monotone.
+    """
+    errors = np.asarray(errors, np.float64)
+    # A face has stopped by iteration k once the threshold is above its lowest estimate so far.
+    lowest = np.minimum.accumulate(estimates[:, :-1], axis=1)
+    values, places = np.unique(lowest, return_inverse=True)
+
+    def means(amounts):
+        """The mean of an (F, K) amount: every threshold passed takes faces one iteration back."""
+        changes = np.bincount(places.ravel(), (amounts[:, :-1] - amounts[:, 1:]).ravel())
+        totals = np.concatenate([[0.0], np.cumsum(changes)])
+        return amounts[:, -1].mean() + totals / len(amounts)
+
+    costs = np.broadcast_to(np.asarray(multiply_adds, np.float64), errors.shape)
+    counts = np.broadcast_to(np.arange(1.0, errors.shape[1] + 1), errors.shape)
+    return Curve(_between(values), means(errors), means(costs), means(counts))
+
+
+def fixed_curve(errors: np.ndarray, multiply_adds: Sequence[int]) -> Curve:
+    """The trade-off without any choice: every face runs 1, 2, ... K iterations."""
+    counts = np.arange(1.0, len(multiply_adds) + 1)
+    return Curve(counts, np.mean(errors, axis=0), np.asarray(multiply_adds, np.float64), counts)
+
+
+def oracle_curve(errors: np.ndarray, multiply_adds: Sequence[int], count: int = 500) -> Curve:
+    """The best trade-off there is: what one who knows each face's true errors would choose.
+
+    For each price of a multiply-add, every face takes the iteration where error + price * cost is
+    least; no choice of iterations is below this lower convex envelope.
+
+    Args:
+        errors: (F, K) errors.
+        multiply_adds: (K,) costs, ascending.
+        count: about how many prices, from 0 to where every face takes the first iteration.
+    """
+    errors, costs = np.asarray(errors, np.float64), np.asarray(multiply_adds, np.float64)
+    early, late = np.triu_indices(len(costs), 1)
+    # At these prices, two iterations are worth the same to a face.
+    worth = (errors[:, early] - errors[:, late]) / (costs[late] - costs[early])
+    prices = np.unique(np.quantile(np.maximum(worth, 0), np.linspace(0, 1, count)))
+    prices = np.concatenate([[0.0], prices, 2 * prices[-1:]])
+    rows = np.arange(len(errors))
+    points = []
+    for price in prices:
+        chosen = np.argmin(errors + price * costs, axis=1)
+        means = (errors[rows, chosen].mean(), costs[chosen].mean(), 1 + chosen.mean())
+        points.append(means)
+    return Curve(prices, *np.array(points).T)
+
+
+def cheapest(trade_off: Curve, limit: float) -> int:
+    """The position on a curve with the fewest multiply-adds whose mean error is within a limit."""
+    return int(np.argmin(np.where(trade_off.errors <= limit, trade_off.multiply_adds, np.inf)))
+
+
+def choose_stop_threshold(trade_off: Curve, allowed_increase: float) -> float:
+    """T_s: saves most while the mean error rises by no more than a share (0.02 is 2 %).
+
+    Args:
+        trade_off: from ``curve``.
+        allowed_increase: relative to running all iterations, at least 0.
+    """
+    limit = (1 + allowed_increase) * trade_off.errors[0]
+    return float(trade_off.settings[cheapest(trade_off, limit)])
+
+
+def roc(last_estimates: np.ndarray, failed: np.ndarray) -> Roc:
+    """Detection of failures by the last estimate, over all fail thresholds.
+
+    Args:
+        last_estimates: (F,) estimates after the last iteration.
+        failed: (F,) bool, whose error is too large; some are and some are not.
+    """
+    thresholds = _between(np.unique(last_estimates))
+    rates = []
+    for kind in (failed, ~failed):
+        sorted_estimates = np.sort(last_estimates[kind])
+        below = np.searchsorted(sorted_estimates, thresholds, side="right")
+        rates.append(1 - below / len(sorted_estimates))
+    return Roc(thresholds, *rates)
+
+
+def choose_fail_threshold(detection: Roc, failure_share: float) -> float:
+    """T_f: maximises F1, the harmonic mean of the failures' recall and the flags' precision.
+
+    Failures are rare. A rule that weighs only rates, such as Youden's J, would flag many good faces
+    for each failure.
+
+    Args:
+        detection: from ``roc``.
+        failure_share: share of all faces that failed; F1 depends on it.
+    """
+    found = failure_share * detection.detected
+    flagged = found + (1 - failure_share) * detection.false_alarms
+    return float(detection.thresholds[np.argmax(2 * found / (flagged + failure_share))])
+
+
+def correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each iteration, (K,); NaN where one of the two is constant."""
+    first, second = (values - values.mean(axis=0) for values in (errors, estimates))
+    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    return (first * second).sum(axis=0) / np.where(scale > 0, scale, np.nan)
+
+
+def rank_correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of each iteration, (K,): only the order counts."""
+    return correlation(rankdata(errors, axis=0), rankdata(estimates, axis=0))
+
+
+def calibration_knots(errors: np.ndarray, estimates: np.ndarray) -> list[list[float]]:
+    """The expected error as an increasing function of the estimate, for one iteration.
+
+    Faces are grouped by their estimates into groups of equal size, and isotonic regression
+    (pool adjacent violators) merges groups until their mean errors increase.
+
+    Args:
+        errors: (F,) errors.
+        estimates: (F,) estimates.
+
+    Returns:
+        Estimates and errors of at most ``MAX_KNOTS`` knots, both strictly increasing, for
+        ``np.interp``: linear between the knots, constant beyond them.
+    """
+    count = int(np.clip(len(estimates) // FACES_PER_KNOT, 1, MAX_KNOTS))
+    edges = np.quantile(estimates, np.linspace(0, 1, count + 1)[1:-1])
+    groups = np.searchsorted(edges, estimates)  # equal estimates share a group
+    _, groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    fit = isotonic_regression(np.bincount(groups, errors) / sizes, weights=sizes)
+    starts = fit.blocks[:-1]
+    merged = np.add.reduceat(np.bincount(groups, estimates), starts) / fit.weights
+    return [merged.tolist(), fit.x[starts].tolist()]
+
+
+def threshold_for(nme: float, calibration: Sequence[Sequence[Sequence[float]]]) -> float | None:
+    """The stop threshold below which the expected NME of a face is below ``nme``.
+
+    Iterations are calibrated apart but share one threshold: the strictest of those that can stop.
+
+    Args:
+        nme: a fraction.
+        calibration: for each iteration, the knots of ``calibration_knots``.
+
+    Returns:
+        The threshold, or None if the knots of one of these iterations do not reach ``nme``.
+    """
+    found = [
+        np.interp(nme, errors, estimates, left=np.nan, right=np.nan)
+        for estimates, errors in calibration[:-1]
+    ]
+    return float(min(found)) if np.isfinite(found).all() else None
+
+
+def _between(values: np.ndarray) -> np.ndarray:
+    """Thresholds around V distinct ascending values: below all, between each two, above all."""
+    ends = np.nextafter(values[[0, -1]], [-np.inf, np.inf])
+    return np.concatenate([ends[:1], (values[:-1] + values[1:]) / 2, ends[1:]])
