@@ -1,8 +1,9 @@
 """What selective inference saves and what it costs, found from what every iteration gave.
 
-NumPy, no model. F faces, K iterations: ``errors`` (F, K) are true errors, NMEs as a fraction
-(``metrics.nme``); ``estimates`` (F, K) are the model's own, on the scale of ``losses.l1_error``;
-``multiply_adds`` (K,) is what a face has cost after each iteration (``MuSiCa.multiply_adds``).
+NumPy and SciPy, no model. F faces, K iterations: ``errors`` (F, K) are true errors, NMEs as a
+fraction (``metrics.nme``); ``estimates`` (F, K) are the model's own, on the scale of
+``losses.l1_error``; ``multiply_adds`` (K,) is what a face has cost after each iteration
+(``MuSiCa.multiply_adds``).
 
 Reference: ``method.md`` sections 8 and 9. The paper gives no thresholds and the release uses none,
 so all choices here are this port's.
@@ -12,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import isotonic_regression
-from scipy.stats import rankdata
 
 MAX_KNOTS = 32
 # A knot that fewer faces share would follow their noise.
@@ -176,7 +175,13 @@ def correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
 
 def rank_correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     """Spearman's correlation of each iteration, (K,): only the order counts."""
-    return correlation(rankdata(errors, axis=0), rankdata(estimates, axis=0))
+    return correlation(*(np.apply_along_axis(_ranks, 0, v) for v in (errors, estimates)))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """The (F,) ranks of some values; equal ones share their mean rank."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def calibration_knots(errors: np.ndarray, estimates: np.ndarray) -> list[list[float]]:
@@ -193,6 +198,8 @@ def calibration_knots(errors: np.ndarray, estimates: np.ndarray) -> list[list[fl
         Estimates and errors of at most ``MAX_KNOTS`` knots, both strictly increasing, for
         ``np.interp``: linear between the knots, constant beyond them.
     """
+    from scipy.optimize import isotonic_regression  # slow to import, and --help needs it not
+
     count = int(np.clip(len(estimates) // FACES_PER_KNOT, 1, MAX_KNOTS))
     edges = np.quantile(estimates, np.linspace(0, 1, count + 1)[1:-1])
     groups = np.searchsorted(edges, estimates)  # equal estimates share a group

@@ -105,6 +105,9 @@ def test_correlations():
     expected = np.corrcoef(errors[:, 0], estimates[:, 0])[0, 1]
     np.testing.assert_allclose(selection.correlation(errors, estimates), [expected, -1, np.nan])
     np.testing.assert_allclose(selection.rank_correlation(errors, estimates), [1, -1, np.nan])
+    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
+    tied = selection.rank_correlation(*np.array([[[1.0], [2], [2], [9]], [[1.0], [2], [3], [4]]]))
+    np.testing.assert_allclose(tied, [4.5 / np.sqrt(4.5 * 5)])
 
 
 def test_calibration_pools_groups_that_are_out_of_order():

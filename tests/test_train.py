@@ -143,10 +143,7 @@ def test_validation_uses_the_averages(uninterrupted, tiny):
     model = keras.models.load_model(folder / "model.keras")
     training = trainer.CascadeTraining(model, "l1", 0.05)
     training.compile(optimizer=Adam(0.0))
-    samples = trainer.partial(
-        trainer.dataset.FaceSamples, reference_shape=model.reference_shape, box_size=40, levels=2
-    )
-    found = training.evaluate(trainer._validation(config, samples), return_dict=True, verbose=0)
+    found = training.evaluate(trainer._validation(config, model), return_dict=True, verbose=0)
     last = history(folder)[-1]
     for name, value in found.items():
         np.testing.assert_allclose(last[f"val_{name}"], value, rtol=1e-4)
@@ -304,14 +301,14 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
     path = str(uninterrupted[0] / "model.keras")
     pretrained = keras.models.load_model(path)
     config = TrainConfig(**tiny, pretrained_model_checkpoint_path=path)
-    model = trainer._build_model(config, np.zeros((68, 2)))
+    model = trainer._build_model(config, [])
     assert_close([w.numpy() for w in model.weights], [w.numpy() for w in pretrained.weights], 0)
-    assert np.max(model.reference_shape) == 0  # the reference shape is the run's own
+    assert model.reference_shape == pretrained.reference_shape  # which its weights were made for
     with pytest.raises(InputError, match="do not fit"):
-        trainer._build_model(dataclasses.replace(config, hidden_size=8), np.zeros((68, 2)))
+        trainer._build_model(dataclasses.replace(config, hidden_size=8), [])
     absent = dataclasses.replace(config, pretrained_model_checkpoint_path="absent.keras")
     with pytest.raises(InputError, match=r"absent\.keras"):
-        trainer._build_model(absent, np.zeros((68, 2)))
+        trainer._build_model(absent, [])
 
 
 @pytest.mark.parametrize(
@@ -344,9 +341,9 @@ def test_bad_values_are_named(key, value, tiny, tmp_path):
 
 def test_patch_count_picks_the_schemes_points(tiny):
     config = TrainConfig(**{**tiny, "patch_indices": None, "patch_count": 17})
-    assert trainer._build_model(config, None).patch_indices == tuple(range(0, 68, 4))
+    assert trainer._patch_indices(config) == tuple(range(0, 68, 4))
     with pytest.raises(InputError, match="patch_count"):
-        trainer._build_model(dataclasses.replace(config, patch_count=5), None)
+        trainer._patch_indices(dataclasses.replace(config, patch_count=5))
 
 
 def test_num_epochs_limits_the_run(tiny):
