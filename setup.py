@@ -7,17 +7,11 @@ from setuptools import find_packages, setup
 COMMANDS = (
     "train",
     "inference",
-    "evaluate",
     "show_flm_on_image",
+    "evaluate",
+    "calibrate",
     "convert_checkpoint",
     "export",
-    "benchmark",
-)
-    "train",
-    "inference",
-    "evaluate",
-    "show_flm_on_image",
-    "convert_checkpoint",
     "benchmark",
 )
 

@@ -1,5 +1,3 @@
-# ruff: noqa: RUF009 - option() is a dataclasses.field
-
 import json
 import subprocess
 import sys
