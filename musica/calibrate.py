@@ -39,6 +39,9 @@ class CalibrateConfig:
     allowed_increase: float = option(
         0.02, "how much stopping may raise the mean NME of all iterations, as a share of it"
     )
+    stop_threshold: float | None = option(
+        None, "stop threshold to store and to report; None: chosen by allowed_increase"
+    )
     failure_nme: float = option(0.08, "a face with an NME above it counts as failed")
 
 
@@ -69,7 +72,9 @@ def calibrate(config: CalibrateConfig) -> bool:
     )
     faces = drawn(faces, config.share, config.seed)
     measured = measure(model, faces, config.batch_size)
-    summary = summarise(measured, config.allowed_increase, config.failure_nme)
+    summary = summarise(
+        measured, config.allowed_increase, config.failure_nme, config.stop_threshold
+    )
     print("\n".join(calibration_report.lines(summary)), flush=True)
     if config.output_dir:
         written = calibration_report.write(config.output_dir, measured, summary)
@@ -157,7 +162,12 @@ def _prepared(aligner, faces: Sequence) -> Iterator[tuple]:
             print(f"skipped {face.name}: {error}", file=sys.stderr)
 
 
-def summarise(measured: Measurements, allowed_increase: float, failure_nme: float) -> dict:
+def summarise(
+    measured: Measurements,
+    allowed_increase: float,
+    failure_nme: float,
+    stop: float | None = None,
+) -> dict:
     """The numbers that are printed and go into calibration.json; NMEs are fractions."""
     errors, estimates, costs = measured.errors, measured.estimates, measured.multiply_adds
     by_estimate = selection.curve(errors, estimates, costs)
@@ -173,7 +183,8 @@ def summarise(measured: Measurements, allowed_increase: float, failure_nme: floa
             name: float(1 - c.multiply_adds[selection.cheapest(c, limit)] / costs[-1])
             for name, c in curves.items()
         }
-    stop = selection.choose_stop_threshold(by_estimate, allowed_increase)
+    if stop is None:
+        stop = selection.choose_stop_threshold(by_estimate, allowed_increase)
     chosen = selection.stopping_iterations(estimates, stop)
     calibration = [
         selection.calibration_knots(*columns) for columns in zip(errors.T, estimates.T, strict=True)
