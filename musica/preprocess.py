@@ -16,6 +16,8 @@ from musica.errors import InputError
 from musica.geometry import Crop
 
 LEVELS = 3
+# One grey level in one pixel of a crop makes ten times this; rounding makes less.
+CONSTANT_DEVIATION = 1e-6
 MAX_TURNED_PIXELS = 100_000_000
 PYRAMID_SIGMA = 2 / 3  # menpo's gaussian_pyramid with downscale 2
 
@@ -155,8 +157,10 @@ def normalise(pixels: np.ndarray) -> np.ndarray:
     """Subtracts the mean and divides by the deviation of the whole crop (step 6)."""
     centred = pixels - pixels.mean()
     deviation = np.sqrt(np.vdot(centred, centred) / centred.size)
-    # PORT: a constant crop (deviation 0) gives zeros; the release divides by zero.
-    centred *= np.float32(1 / (deviation or 1))
+    if deviation < CONSTANT_DEVIATION:
+        # PORT: a constant crop gives zeros; the release divides by zero.
+        return np.zeros_like(centred)
+    centred *= np.float32(1 / deviation)
     return centred
 
 

@@ -42,13 +42,17 @@ def test_turn_by_nothing_equals_the_upright_crop():
     np.testing.assert_allclose(turned, upright, atol=1e-4)
 
 
-def test_grey_is_repeated_and_other_shapes_refused():
+def test_grey_equals_three_equal_channels_and_other_shapes_are_refused():
     crop = geometry.crop_of_box([10, 8, 30, 27])
     grey = picture()[..., 0]
-    repeated = np.repeat(grey[..., None], 3, axis=2)
-    np.testing.assert_array_equal(
-        preprocess.crop_image(grey, crop), preprocess.crop_image(repeated, crop)
-    )
+    levels = [
+        preprocess.pad_batch([level])
+        for image in (grey, np.repeat(grey[..., None], 3, axis=2))
+        for level in preprocess.pyramid(preprocess.normalise(preprocess.crop_image(image, crop)))
+    ]
+    for one_channel, three_channels in zip(levels[:3], levels[3:], strict=True):
+        assert one_channel.shape == three_channels.shape
+        np.testing.assert_allclose(one_channel, three_channels, atol=1e-5)
     for wrong in (np.zeros((4, 4, 4)), np.zeros(4), np.zeros((0, 5, 3))):
         with pytest.raises(InputError, match="an image is"):
             preprocess.crop_image(wrong, crop)
@@ -65,6 +69,10 @@ def test_normalised_crop_has_mean_0_and_deviation_1():
     assert pixels.dtype == np.float32
     np.testing.assert_allclose([pixels.mean(), pixels.std()], [0, 1], atol=1e-5)
     assert not preprocess.normalise(np.full((5, 5, 3), 0.3, np.float32)).any()
+    constant = preprocess.crop_image(
+        np.full((50, 50, 3), 77, np.uint8), geometry.crop_of_box([20, 20, 29, 29])
+    )
+    assert not preprocess.normalise(constant).any()
 
 
 @pytest.mark.parametrize("shape", [(226, 221), (57, 100), (33, 34)])
