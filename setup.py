@@ -34,6 +34,7 @@ setup(
         "numpy>=2",
         "pillow>=11",
         "scipy>=1.13",
+        "tensorboard>=2.20",
         "tensorflow>=2.21,<2.22",
     ],
     extras_require={"test": ["pytest>=8"], "lint": ["ruff>=0.15"]},
