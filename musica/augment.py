@@ -12,10 +12,14 @@ from PIL import Image
 
 from musica import geometry
 from musica.config import option
+from musica.errors import InputError
 from musica.geometry import bounding_box, transform_points
+from musica.head_turn import LARGEST_TURN, HeadTurn
 
 # The part of an image that is augmented, as a multiple of the box's sides.
 AUGMENTED_PART = 2.0
+# A turn of the head is rendered by so many cells on each axis, bilinear within each.
+TURN_CELLS = 16
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,13 @@ class AugmentConfig:
     box_shift: float = option(0.2, "the box is shifted by up to this share of its sides")
     occlusion_probability: float = option(1.0, "share of augmented faces with an occluder")
     grey_probability: float = option(0.5, "share of all faces turned grey")
+    colour_clip: float = option(0.4, "up to this share of a channel's range is clipped at each end")
     mirror_probability: float = option(0.0, "share of all faces mirrored")
+    turn: float = option(0.0, "largest synthetic turn of augmented heads, degrees; half to nod")
+
+    def __post_init__(self):
+        if not 0 <= self.turn <= LARGEST_TURN:
+            raise InputError(f"turn must be 0 to {LARGEST_TURN:g} degrees, not {self.turn:g}")
 
 
 @dataclass(frozen=True)
@@ -76,13 +86,17 @@ def augment(
     if rng.random() < options.mirror_probability:
         image, landmarks, box = mirror(image, landmarks, box, mirror_order)
     if rng.random() < options.augment_probability:
+        turn = random_turn(box, rng, options) if options.turn else None
+        if turn is not None:
+            landmarks = turn.forward(landmarks[:, ::-1])[:, ::-1]
         warp = random_warp(box, rng, options)
         landmarks = transform_points(warp.matrix, landmarks)
         box = noisy_box(bounding_box(landmarks), rng, options)
         # PORT: only the part of the canvas that the crop needs is rendered, no finer than the crop;
         # the release renders the whole canvas and takes the colour ranges from there.
         to_window, size = _window(box, box_size, margin)
-        image = clip_colours(_rendered(image, to_window @ warp.matrix, size), rng)
+        image = _rendered(image, to_window @ warp.matrix, size, turn)
+        image = clip_colours(image, rng, options.colour_clip)
         if rng.random() < options.occlusion_probability:
             image = occlude(image, warp.canvas, to_window, rng)
         landmarks = transform_points(to_window, landmarks)
@@ -121,6 +135,12 @@ def random_warp(box: np.ndarray, rng: np.random.Generator, options: AugmentConfi
     return Warp(matrix, canvas[::-1])
 
 
+def random_turn(box: np.ndarray, rng: np.random.Generator, options: AugmentConfig) -> HeadTurn:
+    """Draws a turn to the side, and up or down by at most half as much."""
+    yaw, pitch = rng.uniform(-options.turn, options.turn, 2) * [1, 0.5]
+    return HeadTurn(box, yaw, pitch)
+
+
 def noisy_box(box: np.ndarray, rng: np.random.Generator, options: AugmentConfig) -> np.ndarray:
     """Grows a box about its centre and shifts it, as a detector would.
 
@@ -147,15 +167,33 @@ def _window(box: np.ndarray, box_size: int, margin: float) -> tuple[np.ndarray, 
     return matrix, tuple(int(side) for side in region[2:] - region[:2] + 1)
 
 
-def _rendered(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Warps (H, W, 3) uint8 pixels by a matrix on pixel indices; zeros outside."""
+def _rendered(
+    image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], turn: HeadTurn | None = None
+) -> np.ndarray:
+    """Turns the head, then warps (H, W, 3) uint8 by a matrix on pixel indices; zeros outside."""
     half = np.eye(3)
     half[:2, 2] = 0.5
     back = np.linalg.inv(half @ matrix @ np.linalg.inv(half))  # Pillow's centres are at i + 1/2
     pillow = Image.fromarray(np.ascontiguousarray(image))
-    affine = tuple(back[:2].ravel())
-    warped = pillow.transform(size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
-    return np.asarray(warped)
+    if turn is None:
+        method, data = Image.Transform.AFFINE, tuple(back[:2].ravel())
+    else:
+        method, data = Image.Transform.MESH, _mesh(back, size, turn)
+    return np.asarray(pillow.transform(size, method, data, Image.Resampling.BILINEAR))
+
+
+def _mesh(back: np.ndarray, size: tuple[int, int], turn: HeadTurn) -> list:
+    """Where the cells of a turned and warped image come from, as Pillow wants it."""
+    columns, rows = (np.linspace(0, side, TURN_CELLS + 1).round().astype(int) for side in size)
+    corners = np.stack(np.meshgrid(columns, rows), axis=-1) @ back[:2, :2].T + back[:2, 2]
+    corners = turn.backward(corners - 0.5) + 0.5
+    # Each cell's source: its north-west, south-west, south-east and north-east corner.
+    quads = [corners[:-1, :-1], corners[1:, :-1], corners[1:, 1:], corners[:-1, 1:]]
+    quads = np.concatenate(quads, axis=-1).reshape(-1, 8).tolist()
+    left, top = np.meshgrid(columns[:-1], rows[:-1])
+    right, bottom = np.meshgrid(columns[1:], rows[1:])
+    targets = np.stack([left, top, right, bottom], axis=-1).reshape(-1, 4).tolist()
+    return list(zip(map(tuple, targets), map(tuple, quads), strict=True))
 
 
 def _moved_box(matrix: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -164,15 +202,15 @@ def _moved_box(matrix: np.ndarray, box: np.ndarray) -> np.ndarray:
     return corners[:, ::-1].ravel()
 
 
-def clip_colours(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Clips each channel's dark and bright end: below U(0, 0.4) to 0, above U(0.6, 1) to 1.
+def clip_colours(image: np.ndarray, rng: np.random.Generator, most: float = 0.4) -> np.ndarray:
+    """Clips each channel's ends: below U(0, most) to 0, above U(1 - most, 1) to 1.
 
     Then (v - min) / max per channel, v in [0, 1]; here by a table of the 256 values.
     """
     values = np.arange(256) / 255
     tables = []
     for extrema in Image.fromarray(image).getextrema():
-        low, high = rng.uniform(0, 0.4), rng.uniform(0.6, 1)
+        low, high = rng.uniform(0, most), rng.uniform(1 - most, 1)
         clipped = np.where(values < low, 0, np.where(values > high, 1, values))
         smallest, largest = clipped[list(extrema)]
         # PORT: a channel that is all zero stays so; the release divides by zero.

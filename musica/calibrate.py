@@ -32,8 +32,9 @@ class CalibrateConfig:
     gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
     bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     eval_filenames: list[str] = option([], "lists of image names", path=True)
-    share: float = option(1.0, "share of the listed faces to use, drawn by the seed")
-    seed: int = option(0, "decides which share of the faces is used")
+    held_out_share: float = option(
+        1.0, "only the listed faces that training with this held_out_share left out; 1: all"
+    )
     batch_size: int = option(16, "faces computed together")
     output_dir: str = option("", "folder for calibration.json, curve.csv and plots", path=True)
     allowed_increase: float = option(
@@ -69,8 +70,8 @@ def calibrate(config: CalibrateConfig) -> bool:
         config.gt_path,
         config.bb_root,
         model.landmark_count,
+        use=lambda name: dataset.is_held_out(name, config.held_out_share),
     )
-    faces = drawn(faces, config.share, config.seed)
     measured = measure(model, faces, config.batch_size)
     summary = summarise(
         measured, config.allowed_increase, config.failure_nme, config.stop_threshold
@@ -95,18 +96,10 @@ def _check(config: CalibrateConfig) -> None:
             raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
     if config.output and Path(config.output).suffix != ".keras":
         raise InputError("output must name a .keras file")
-    if not 0 < config.share <= 1:
-        raise InputError(f"share must be above 0 and at most 1, not {config.share:g}")
     if config.batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
     if config.allowed_increase < 0 or config.failure_nme <= 0:
         raise InputError("allowed_increase must be at least 0, failure_nme above 0")
-
-
-def drawn(faces: Sequence, share: float, seed: int) -> list:
-    """A share of the faces, at least one, drawn by the seed and left in their order."""
-    order = np.random.default_rng(seed).permutation(len(faces))
-    return [faces[index] for index in sorted(order[: max(1, round(share * len(faces)))])]
 
 
 def measure(model, faces: Sequence, batch_size: int) -> Measurements:

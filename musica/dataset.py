@@ -5,7 +5,8 @@ resumed run sees exactly the faces an uninterrupted one would.
 """
 
 import sys
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +47,7 @@ def read_faces(
     gt_path: Path | str | None = None,
     bb_root: Path | str | None = None,
     landmark_count: int | None = None,
+    use: Callable[[str], bool] = lambda name: True,
 ) -> list[AnnotatedFace]:
     """Reads the annotations of listed faces; unusable ones are reported and skipped.
 
@@ -55,12 +57,14 @@ def read_faces(
         gt_path: the folder of the landmarks, .pts or .ljson; the image folder if None.
         bb_root: the folder of the boxes; the landmarks' tight boxes are used if None.
         landmark_count: the number of landmarks every face must have, or None for any.
+        use: tells by its name whether a listed face is wanted.
 
     Raises:
         InputError: a list is unreadable, or no face is usable.
     """
     faces, problems = [], []
-    for name in [name for path in lists for name in shape_io.read_list(path)]:
+    names = [name for path in lists for name in shape_io.read_list(path)]
+    for name in filter(use, names):
         try:
             faces.append(_read_face(name, image_dir, gt_path or image_dir, bb_root, landmark_count))
         except InputError as error:
@@ -70,6 +74,14 @@ def read_faces(
     if not faces:
         raise InputError(f"no usable face in {', '.join(map(str, lists))}")
     return faces
+
+
+def is_held_out(name: str, share: float) -> bool:
+    """Whether a face belongs to the share that is kept out of training, for calibration.
+
+    Its name decides alone, so every command that knows the share draws the same line.
+    """
+    return zlib.crc32(name.encode()) < share * 2**32
 
 
 def _read_face(name, image_dir, gt_path, bb_root, landmark_count) -> AnnotatedFace:

@@ -17,6 +17,7 @@ class TrainConfig(AugmentConfig):
     gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
     bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     train_filenames: list[str] = option([], "lists of training images", path=True)
+    held_out_share: float = option(0.0, "share of the training faces left out, for calibration")
     eval_filenames: list[str] = option([], "lists of validation images", path=True)
     reference_shape_path: str = option("", "reference shape (default: computed)", path=True)
     pretrained_model_checkpoint_path: str = option("", "model.keras to start from", path=True)

@@ -81,7 +81,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     keras.utils.set_random_seed(config.seed)
     folder = Path(config.train_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    faces = _read_faces(config, config.train_filenames)
+    faces = _read_faces(config, config.train_filenames, config.held_out_share)
     cascade = _build_model(config, faces)
     training = CascadeTraining(cascade, config.loss, config.error_weight)
     optimizer = Adam(_learning_rate(config), epsilon=config.adam_epsilon)
@@ -119,10 +119,17 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     return path
 
 
-def _read_faces(config: TrainConfig, lists: list[str]) -> list[dataset.AnnotatedFace]:
-    """Reads the annotations of listed faces."""
+def _read_faces(
+    config: TrainConfig, lists: list[str], held_out_share: float = 0.0
+) -> list[dataset.AnnotatedFace]:
+    """Reads the annotations of listed faces, but not of those held out."""
     return dataset.read_faces(
-        lists, config.image_dir, config.gt_path, config.bb_root, config.landmark_count
+        lists,
+        config.image_dir,
+        config.gt_path,
+        config.bb_root,
+        config.landmark_count,
+        use=lambda name: not dataset.is_held_out(name, held_out_share),
     )
 
 

@@ -6,6 +6,7 @@ from tiny_faces import blobs
 
 from musica import augment, geometry, preprocess
 from musica.augment import AugmentConfig
+from musica.errors import InputError
 
 LANDMARKS = np.array([[30, 30], [32, 68], [50, 49], [66, 34], [68, 66]], float)
 MIRROR = [1, 0, 2, 4, 3]
@@ -252,3 +253,24 @@ def test_grey_weights():
     assert grey.dtype == np.uint8 and grey.shape == image.shape[:2]  # one channel
     expected = image @ np.array([0.2989, 0.5870, 0.1140])
     np.testing.assert_allclose(grey, expected, atol=1)
+
+
+def test_pixels_and_landmarks_turn_together():
+    images, points = [], []
+    options = dataclasses.replace(WARP_ONLY, turn=25, colour_clip=0)
+    for rng in generators(20):
+        image, landmarks, _ = augment.augment(*face(2), rng, options)
+        images.append(image)
+        points.append(landmarks)
+    gaps = [
+        found(image, point, 8) - point
+        for image, landmarks in zip(images, points, strict=True)
+        for point in landmarks
+    ]
+    assert np.linalg.norm(gaps, axis=1).mean() < 0.5
+
+
+@pytest.mark.parametrize("turn", [-1, 36, float("nan")])
+def test_impossible_turns_are_refused(turn):
+    with pytest.raises(InputError, match="turn must be 0 to 35 degrees"):
+        AugmentConfig(turn=turn)

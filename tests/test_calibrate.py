@@ -12,7 +12,7 @@ from tiny_faces import write_faces, write_list
 
 from musica import calibration_report, dataset, mean_shape, metrics, shape_io
 from musica.aligner import FaceAligner, load_model
-from musica.calibrate import CalibrateConfig, calibrate, drawn, measure, summarise
+from musica.calibrate import CalibrateConfig, calibrate, measure, summarise
 from musica.calibration_report import Measurements
 from musica.errors import InputError
 
@@ -139,13 +139,11 @@ def test_report_without_failures():
     json.dumps(summary, allow_nan=False)
 
 
-def test_share_is_drawn_by_the_seed():
-    faces = list(range(50))
-    assert drawn(faces, 1.0, 0) == faces
-    tenth = drawn(faces, 0.1, 3)
-    assert len(tenth) == 5 and tenth == sorted(tenth) and tenth == drawn(faces, 0.1, 3)
-    assert tenth != drawn(faces, 0.1, 4)
-    assert drawn(faces[:3], 0.01, 0)
+def test_only_faces_held_out_from_training_are_used(keys, capsys):
+    held_out = [dataset.is_held_out(f"face{index}.png", 0.5) for index in range(FACES)]
+    assert 0 < sum(held_out) < FACES
+    assert not calibrate(CalibrateConfig(**keys, held_out_share=0.5))
+    assert capsys.readouterr().out.startswith(f"{sum(held_out)} faces")
 
 
 def test_bad_faces_are_reported_and_left_out(folder, keys, tmp_path, capsys):
@@ -170,7 +168,7 @@ def test_bad_faces_are_reported_and_left_out(folder, keys, tmp_path, capsys):
         ({"image_dir": ""}, "image_dir is missing"),
         ({"eval_filenames": []}, "eval_filenames is missing"),
         ({"output": "model.h5"}, "must name a .keras"),
-        ({"share": 0.0}, "share must be"),
+        ({"held_out_share": 0.0}, "no usable face"),
         ({"batch_size": 0}, "batch_size"),
         ({"allowed_increase": -0.1}, "allowed_increase"),
         ({"failure_nme": 0.0}, "failure_nme"),
