@@ -3,19 +3,17 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from musica import geometry, preprocess
+from musica import geometry
 from musica.errors import InputError
-from musica.layers import StopPredictor
-from musica.model import MuSiCa, check_reference_shape
 from musica.shape_io import read_image
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "musica68.keras"
+SHIPPED_LITE_MODEL = SHIPPED_MODEL.with_suffix(".tflite")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +47,16 @@ class PreparedFace:
 
     Attributes:
         crop: where the face lies in its image.
-        pyramid: (H_l, W_l, 3) float32 normalised levels, finest first.
+        pyramid: the normalised levels, as the model's runner wants them.
         initial: (N, 2) float32 initial landmarks, (y, x) level-0 pixels.
     """
 
     crop: geometry.Crop
-    pyramid: list[np.ndarray]
+    pyramid: object
     initial: np.ndarray
 
 
-def load_model(path: Path | str | None = None) -> MuSiCa:
+def load_model(path: Path | str | None = None):
     """Reads a saved MuSiCa model; the shipped 68-point model if ``path`` is None.
 
     Raises:
@@ -67,6 +65,14 @@ def load_model(path: Path | str | None = None) -> MuSiCa:
     path = Path(path or SHIPPED_MODEL)
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
+    if path.suffix == ".tflite":
+        from musica.lite import LiteModel
+
+        return LiteModel(path)
+    import keras
+
+    from musica.model import MuSiCa
+
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many kinds on files that are no models
@@ -80,7 +86,7 @@ class FaceAligner:
     """Aligns faces; each quits as soon as its estimated error is small enough.
 
     Args:
-        model: the model.
+        model: a ``MuSiCa`` model, or the ``LiteModel`` that one was exported to.
         reference_shape: (N, 2) mean face, (y, x) crop pixels; the model's own if None.
 
     Raises:
@@ -94,21 +100,32 @@ class FaceAligner:
     PORT: as in the paper (``method.md`` section 8); the release always runs every iteration.
     """
 
-    def __init__(self, model: MuSiCa, reference_shape: np.ndarray | None = None):
-        given = check_reference_shape(reference_shape, model.landmark_count)
+    def __init__(self, model, reference_shape: np.ndarray | None = None):
         self.model = model
-        self.reference_shape = given or model.reference_shape
-        if self.reference_shape is None:
+        if reference_shape is None:
+            reference_shape = model.reference_shape
+        if reference_shape is None:
             raise InputError("the model has no reference shape, without which no face is aligned")
-        self._iterate = [self._compiled(k) for k in range(len(model.levels))]
+        self.reference_shape = np.asarray(reference_shape, np.float64)
+        if self.reference_shape.shape != (model.landmark_count, 2):
+            raise InputError(
+                f"the reference shape has {len(self.reference_shape)} points, "
+                f"the model {model.landmark_count}"
+            )
+        self._runner = _runner(model)
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> "FaceAligner":
-        """Reads a saved model; the shipped 68-point model if ``path`` is None.
+        """Reads a saved model, .keras or .tflite.
+
+        If ``path`` is None, the shipped 68-point model: with LiteRT where that is installed, which
+        starts at once, otherwise with TensorFlow.
 
         Raises:
             InputError: missing, unreadable, not a MuSiCa model, or without a reference shape.
         """
+        if path is None and SHIPPED_LITE_MODEL.is_file() and find_spec("ai_edge_litert"):
+            path = SHIPPED_LITE_MODEL
         return cls(load_model(path))
 
     def align(self, image, box: Sequence[float], roll: float = 0.0, **options) -> Face:
@@ -139,8 +156,7 @@ class FaceAligner:
         """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``."""
         image = read_image(image) if isinstance(image, str | os.PathLike) else image
         crop = geometry.crop_of_box(box, self.model.margin, self.model.box_size, roll)
-        pixels = preprocess.normalise(preprocess.crop_image(image, crop))
-        pyramid = preprocess.pyramid(pixels, max(self.model.levels) + 1)
+        pyramid = self._runner.pyramid(image, crop)
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
         return PreparedFace(crop, pyramid, initial)
 
@@ -173,24 +189,26 @@ class FaceAligner:
         results = [None] * len(faces)
         active = np.arange(len(faces))
         initial = np.array([face.initial for face in faces])
-        state = self.model.initial_state(tf.constant(initial))
+        state = {
+            "displacement": np.zeros_like(initial),
+            "hidden": np.zeros((len(faces), self.model.hidden_size), np.float32),
+        }
         for k in range(last + 1):
             if not len(active):
                 break
-            # Only the faces that got here are padded and computed.
-            level = preprocess.pad_batch([faces[i].pyramid[self.model.levels[k]] for i in active])
-            state, landmarks, errors = self._iterate[k](level, initial[active], state)
-            landmarks, errors = np.asarray(landmarks, np.float64), np.asarray(errors, np.float64)
+            # Only the faces that got here are computed.
+            pyramids = [faces[index].pyramid for index in active]
+            state, landmarks, errors = self._runner.iterate(k, pyramids, initial[active], state)
             stops = np.full(len(active), k == last)
             if k < last and iterations is None and stop is not None:
-                stops = StopPredictor.stops(errors, stop)
+                stops = errors < stop  # ``method.md`` section 8
             for row in np.flatnonzero(stops):
-                points = faces[active[row]].crop.to_image(landmarks[row])
-                failed = k == last and fail is not None and not errors[row] <= fail
+                points = faces[active[row]].crop.to_image(landmarks[row].astype(np.float64))
                 estimate = float(errors[row])
+                failed = k == last and fail is not None and not estimate <= fail
                 expected = self._expected_nme(k, estimate)
                 results[active[row]] = Face(points, estimate, k + 1, failed, expected)
-            state = {name: tf.boolean_mask(value, ~stops) for name, value in state.items()}
+            state = {name: value[~stops] for name, value in state.items()}
             active = active[~stops]
         return results
 
@@ -200,12 +218,13 @@ class FaceAligner:
             return None
         return float(np.interp(estimate, *self.model.calibration[k]))
 
-    def _compiled(self, k: int):
-        """Iteration k as a graph, traced once for batches and crops of any size."""
-        points = tf.TensorSpec([None, self.model.landmark_count, 2], tf.float32)
-        hidden = tf.TensorSpec([None, self.model.hidden_size], tf.float32)
-        image = tf.TensorSpec([None, None, None, 3], tf.float32)
-        return tf.function(
-            lambda *inputs: self.model.iterate(k, *inputs),
-            input_signature=[image, points, {"displacement": points, "hidden": hidden}],
-        )
+
+def _runner(model):
+    """What computes the iterations: ``pyramid`` prepares a face for ``iterate``."""
+    from musica.lite import LiteModel, LiteRunner
+
+    if isinstance(model, LiteModel):
+        return LiteRunner(model)
+    from musica.keras_runner import KerasRunner
+
+    return KerasRunner(model)

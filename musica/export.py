@@ -1,9 +1,12 @@
 """Saves a trained model for shipping: ``python -m musica.export``.
 
-With half precision the weights take half the space; Keras reads them back as float32.
+By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT (``musica.lite``), a
+folder for a TensorFlow SavedModel. Each can quit early: every iteration is called by itself.
 """
 
 import io
+import json
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +14,14 @@ from pathlib import Path
 from musica import command, shape_io
 from musica.config import option
 from musica.errors import InputError
+from musica.lite import DESCRIBED, DESCRIPTION
 
 WEIGHTS = "model.weights.h5"
+PRECISIONS = {
+    ".keras": ("half", "float32"),
+    ".tflite": ("int8", "half", "float32"),
+    "": ("float32",),
+}
 
 
 @dataclass(frozen=True)
@@ -20,8 +29,10 @@ class ExportConfig:
     """Keys of the command."""
 
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
-    output: str = option("", "the .keras file to write", path=True)
-    precision: str = option("half", "half or float32")
+    output: str = option("", "what to write: .keras, .tflite, or a folder", path=True)
+    precision: str | None = option(
+        None, "of the weights: float32, half or (.tflite) int8; None: the smallest"
+    )
 
 
 def export(config: ExportConfig) -> None:
@@ -30,20 +41,135 @@ def export(config: ExportConfig) -> None:
     Raises:
         InputError: the model cannot be read, or a key cannot be used.
     """
-    if config.precision not in ("half", "float32"):
-        raise InputError(f"precision must be half or float32, not {config.precision!r}")
-    if Path(config.output).suffix != ".keras":
-        raise InputError("output must name a .keras file")
+    if not config.output or Path(config.output).suffix not in PRECISIONS:
+        raise InputError("output must name a .keras file, a .tflite file or a folder")
+    suffix = Path(config.output).suffix
+    precision = config.precision or PRECISIONS[suffix][0]
+    if precision not in PRECISIONS[suffix]:
+        allowed = " or ".join(PRECISIONS[suffix])
+        raise InputError(f"precision of {config.output} must be {allowed}, not {precision!r}")
     command.import_tensorflow()
     from musica.aligner import load_model
 
     model = load_model(config.checkpoint_file)
-    with shape_io.replacing(config.output) as temporary:
-        model.save(temporary)
-        if config.precision == "half":
-            halve_weights(temporary)
-    size = Path(config.output).stat().st_size / 1e6
-    print(f"wrote {config.output}: {config.precision} precision, {size:.1f} MB")
+    if suffix == "":
+        save_graphs(model, config.output)
+    else:
+        with shape_io.replacing(config.output) as temporary:
+            if suffix == ".tflite":
+                temporary.write_bytes(lite_model(model, precision))
+                describe(model, temporary)
+            else:
+                model.save(temporary)
+                if precision == "half":
+                    halve_weights(temporary)
+    print(f"wrote {config.output}: {precision} weights, {_size(Path(config.output)) / 1e6:.1f} MB")
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def lite_model(model, precision: str = "int8") -> bytes:
+    """Converts a model to LiteRT's format, signatures as ``musica.lite.LiteModel`` describes them.
+
+    Args:
+        model: a MuSiCa model.
+        precision: of the weights: int8 (activations are quantised as they come), half or float32.
+    """
+    import tensorflow as tf
+
+    module, signatures = tf.Module(), {}
+    for k, step in enumerate(model.steps):
+        signatures[f"iteration_{k + 1}"] = _constant_step(step)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=list(signatures)
+        )
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "half":
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+
+
+def _constant_step(step):
+    """An iteration after the extraction, for one face, its weights turned into constants."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    shape = (1, step.patch_count, step.patch_size, step.patch_size, 3)
+    specification = {
+        "patches": tf.TensorSpec(shape, name="patches"),
+        "hidden": tf.TensorSpec((1, step.hidden_size), name="hidden"),
+    }
+
+    def update(patches, hidden):
+        displacement, hidden, error = step.update(patches, hidden)
+        return {"displacement": displacement, "hidden": hidden, "error": error}
+
+    graph = tf.function(update).get_concrete_function(**specification)
+    # The converter leaves variables outside, in a file that only TensorFlow reads.
+    constant, names = convert_variables_to_constants_v2(graph), sorted(graph.structured_outputs)
+
+    def named(patches, hidden):
+        return dict(zip(names, constant(patches, hidden), strict=True))
+
+    return tf.function(named).get_concrete_function(**specification)
+
+
+def describe(model, path: Path) -> None:
+    """Appends to a .tflite file what the runner must know of the model besides its weights."""
+    description = {name: getattr(model, name) for name in DESCRIBED}
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(DESCRIPTION, json.dumps(description))
+
+
+def save_graphs(model, folder: Path | str) -> None:
+    """Writes a SavedModel with a signature for each iteration, batches and crops of any size.
+
+    ``iteration_<k>``, from 1, takes ``image`` (B, H_l, W_l, 3), ``initial`` (B, N, 2),
+    ``displacement`` (B, N, 2) and ``hidden`` (B, H), as ``MuSiCa.iterate`` does, and gives
+    ``displacement``, ``hidden``, ``landmarks`` (B, N, 2) and ``error`` (B,).
+
+    Raises:
+        InputError: the folder exists.
+    """
+    import tensorflow as tf
+
+    points = tf.TensorSpec((None, model.landmark_count, 2))
+    specification = {
+        "image": tf.TensorSpec((None, None, None, 3)),
+        "initial": points,
+        "displacement": points,
+        "hidden": tf.TensorSpec((None, model.hidden_size)),
+    }
+
+    def graph(k):
+        def iterate(image, initial, displacement, hidden):
+            state = {"displacement": displacement, "hidden": hidden}
+            state, landmarks, error = model.iterate(k, image, initial, state)
+            return {**state, "landmarks": landmarks, "error": error}
+
+        return tf.function(iterate).get_concrete_function(
+            **{name: tf.TensorSpec(spec.shape, name=name) for name, spec in specification.items()}
+        )
+
+    if Path(folder).exists():
+        raise InputError(f"{folder} exists")
+    module = tf.Module()
+    module.model = model
+    signatures = {f"iteration_{k + 1}": graph(k) for k in range(len(model.levels))}
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        tf.saved_model.save(module, f"{temporary}/model", signatures=signatures)
+        Path(temporary, "model").rename(folder)
 
 
 def halve_weights(path: Path) -> None:

@@ -153,3 +153,27 @@ def bounding_box(points: np.ndarray) -> np.ndarray:
     """The tight box x0, y0, x1, y1 of (N, 2) points (y, x)."""
     (y0, x0), (y1, x1) = points.min(axis=0), points.max(axis=0)
     return np.array([x0, y0, x1, y1])
+
+
+def image_window(image: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """The part of an image that lies in a region, a view.
+
+    Args:
+        image: (H, W, 3) or grey (H, W).
+        region: (4,) int, x0 y0 x1 y1, inclusive; may reach outside the image.
+
+    Returns:
+        (h, w, C), C = 1 for a grey image, and the (y, x) at which the region begins in it: 0, or
+        less where it begins outside the image.
+
+    Raises:
+        InputError: the array is no image, or the region lies wholly outside it.
+    """
+    image = np.asarray(image)
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
+        raise InputError(f"an image is an (H, W) or (H, W, 3) array, not {image.shape}")
+    x0, y0, x1, y1 = (int(corner) for corner in region)
+    if x1 < 0 or y1 < 0 or x0 >= image.shape[1] or y0 >= image.shape[0]:
+        raise InputError("the box lies outside the image")
+    window = image[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
+    return window.reshape(*window.shape[:2], -1), (min(y0, 0), min(x0, 0))

@@ -64,14 +64,13 @@ def test_batch_equals_singles(aligner, faces, estimates):
 def test_only_the_faces_that_go_on_are_computed(aligner, faces, estimates, monkeypatch):
     sizes = []
 
-    def counting(iterate):
-        def wrapper(image, initial, state):
-            sizes.append((len(image), len(initial), len(state["hidden"])))
-            return iterate(image, initial, state)
+    iterate = aligner._runner.iterate
 
-        return wrapper
+    def counting(k, pyramids, initial, state):
+        sizes.append((len(pyramids), len(initial), len(state["hidden"])))
+        return iterate(k, pyramids, initial, state)
 
-    monkeypatch.setattr(aligner, "_iterate", [counting(step) for step in aligner._iterate])
+    monkeypatch.setattr(aligner._runner, "iterate", counting)
     threshold = between(estimates[0])
     found = aligner.align_batch(*faces, stop_threshold=threshold)
     going = int((estimates[0] >= threshold).sum())

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny
 
 from musica.errors import InputError
@@ -23,7 +24,37 @@ def test_half_precision_model_is_small_and_close(tmp_path):
     assert loaded.get_config()["patch_indices"] == model.get_config()["patch_indices"]
 
 
-@pytest.mark.parametrize("keys", [{"precision": "int3"}, {"output": "model.h5"}])
-def test_bad_keys_are_refused(tmp_path, keys):
-    with pytest.raises(InputError):
+def test_saved_model_quits_iteration_by_iteration(tmp_path):
+    model = tiny.musica_model()
+    model.save(tmp_path / "model.keras")
+    config = ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "graphs"))
+
+    export(config)
+
+    loaded, inputs = tf.saved_model.load(config.output), tiny.inputs()
+    expected = model(inputs)
+    initial = tf.constant(inputs["initial"])
+    state = {"displacement": tf.zeros_like(initial), "hidden": tf.zeros((2, model.hidden_size))}
+    for k, level in enumerate(model.levels):
+        outputs = loaded.signatures[f"iteration_{k + 1}"](
+            image=tf.constant(inputs["pyramid"][level]), initial=initial, **state
+        )
+        state = {name: outputs[name] for name in state}
+        np.testing.assert_allclose(outputs["landmarks"], expected["landmarks"][k], **tiny.TOLERANCE)
+        np.testing.assert_allclose(outputs["error"], expected["errors"][k], **tiny.TOLERANCE)
+    with pytest.raises(InputError, match="exists"):
+        export(config)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"precision": "int3"}, "must be half or float32, not 'int3'"),
+        ({"output": "model.h5"}, "output must name"),
+        ({"output": ""}, "output must name"),
+        ({"output": "model.tflite", "precision": "int4"}, "int8 or half or float32"),
+    ],
+)
+def test_bad_keys_are_refused(tmp_path, keys, message):
+    with pytest.raises(InputError, match=message):
         export(ExportConfig(**{"output": str(tmp_path / "model.keras"), **keys}))

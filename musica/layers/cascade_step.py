@@ -112,7 +112,11 @@ class CascadeStep(keras.layers.Layer):
 
     def call(self, image, centres, hidden):
         """Runs the iteration; shapes as in the class description."""
-        features = self.encoder(self.extractor(image, centres))
+        return self.update(self.extractor(image, centres), hidden)
+
+    def update(self, patches, hidden):
+        """What follows the extraction; patches (B, M, p, p, 3), the rest as in the class."""
+        features = self.encoder(patches)
         if self.attention is not None:
             features = self.attention(features)
         features = ops.reshape(features, (-1, self.patch_count * self.encoder.feature_size))

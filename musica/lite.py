@@ -1,0 +1,104 @@
+"""Runs an exported model (.tflite) with LiteRT, without TensorFlow, one face at a time."""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from musica.errors import InputError
+from musica.geometry import Crop
+from musica.lazy_pyramid import LazyPyramid
+
+DESCRIPTION = "musica.json"
+# What a model is besides its weights; these attributes of ``MuSiCa`` travel with an export.
+DESCRIBED = (
+    "landmark_count",
+    "patch_indices",
+    "levels",
+    "patch_size",
+    "hidden_size",
+    "reference_shape",
+    "box_size",
+    "margin",
+    "stop_threshold",
+    "fail_threshold",
+    "calibration",
+    "multiply_adds",
+)
+
+
+class LiteModel:
+    """An exported model: for each iteration k a signature ``iteration_<k>``, from 1.
+
+    A signature takes ``patches`` (1, M, p, p, 3) and ``hidden`` (1, H) and gives ``displacement``
+    (1, N, 2) in pixels of its level, ``hidden`` (1, H) and ``error`` (1,), all float32. The file ends
+    in a zip archive with the description, which is where LiteRT's metadata tools put such files.
+
+    Args:
+        path: the .tflite file.
+        threads: threads of LiteRT.
+
+    Attributes: those named in ``DESCRIBED``, as in ``MuSiCa``.
+
+    Raises:
+        InputError: unreadable, not written by ``musica.export``, or LiteRT is not installed.
+    """
+
+    def __init__(self, path: Path | str, threads: int = 1):
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise InputError(f"{path}: needs LiteRT: pip install 'musica[lite]'") from error
+        try:
+            with zipfile.ZipFile(path) as archive:
+                description = json.loads(archive.read(DESCRIPTION))
+            for name in DESCRIBED:
+                setattr(self, name, description[name])
+            self._interpreter = Interpreter(str(path), num_threads=threads)
+            self._iterations = [
+                self._interpreter.get_signature_runner(f"iteration_{k + 1}")
+                for k in range(len(self.levels))
+            ]
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: not a model that musica.export wrote") from error
+
+    def step(self, k: int, patches: np.ndarray, hidden: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the signature of iteration k, from 0; arrays as in the class description."""
+        return self._iterations[k](patches=patches, hidden=hidden)
+
+
+class LiteRunner:
+    """Computes iterations with LiteRT; of the image only what the patches see.
+
+    Args:
+        model: the exported model.
+    """
+
+    def __init__(self, model: LiteModel):
+        self._model = model
+        self._patch_indices = np.array(model.patch_indices)
+
+    def pyramid(self, image: np.ndarray, crop: Crop) -> LazyPyramid:
+        """The face's pyramid, of which nothing is computed yet.
+
+        Raises:
+            InputError: the image or the crop cannot be used.
+        """
+        return LazyPyramid(image, crop)
+
+    def iterate(self, k: int, pyramids: Sequence, initial: np.ndarray, state: dict) -> tuple:
+        """Runs iteration k of B faces, one after the other; as ``KerasRunner.iterate``."""
+        level = self._model.levels[k]
+        before = self._model.levels[k - 1] if k else level
+        displacement = state["displacement"] * np.float32(2.0 ** (before - level))
+        centres = (initial / np.float32(2**level) + displacement)[:, self._patch_indices]
+        hidden, errors = np.empty_like(state["hidden"]), np.empty(len(initial), np.float32)
+        for face, pyramid in enumerate(pyramids):
+            patches = pyramid.patches(level, centres[face], self._model.patch_size)
+            outputs = self._model.step(k, patches[None], state["hidden"][face, None])
+            displacement[face] += outputs["displacement"][0]
+            hidden[face], errors[face] = outputs["hidden"][0], outputs["error"][0]
+        landmarks = initial + displacement * np.float32(2**level)
+        return {"displacement": displacement, "hidden": hidden}, landmarks, errors
