@@ -88,6 +88,7 @@ class FaceAligner:
     Args:
         model: a ``MuSiCa`` model, or the ``LiteModel`` that one was exported to.
         reference_shape: (N, 2) mean face, (y, x) crop pixels; the model's own if None.
+        runner: prepares faces and computes iterations, as ``KerasRunner``; the model's if None.
 
     Raises:
         InputError: there is no reference shape, or it does not have N points.
@@ -100,7 +101,7 @@ class FaceAligner:
     PORT: as in the paper (``method.md`` section 8); the release always runs every iteration.
     """
 
-    def __init__(self, model, reference_shape: np.ndarray | None = None):
+    def __init__(self, model, reference_shape: np.ndarray | None = None, runner=None):
         self.model = model
         if reference_shape is None:
             reference_shape = model.reference_shape
@@ -112,7 +113,7 @@ class FaceAligner:
                 f"the reference shape has {len(self.reference_shape)} points, "
                 f"the model {model.landmark_count}"
             )
-        self._runner = _runner(model)
+        self.runner = runner or _runner(model)
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> "FaceAligner":
@@ -156,7 +157,7 @@ class FaceAligner:
         """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``."""
         image = read_image(image) if isinstance(image, str | os.PathLike) else image
         crop = geometry.crop_of_box(box, self.model.margin, self.model.box_size, roll)
-        pyramid = self._runner.pyramid(image, crop)
+        pyramid = self.runner.pyramid(image, crop)
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
         return PreparedFace(crop, pyramid, initial)
 
@@ -198,7 +199,7 @@ class FaceAligner:
                 break
             # Only the faces that got here are computed.
             pyramids = [faces[index].pyramid for index in active]
-            state, landmarks, errors = self._runner.iterate(k, pyramids, initial[active], state)
+            state, landmarks, errors = self.runner.iterate(k, pyramids, initial[active], state)
             stops = np.full(len(active), k == last)
             if k < last and iterations is None and stop is not None:
                 stops = errors < stop  # ``method.md`` section 8

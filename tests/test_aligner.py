@@ -64,13 +64,13 @@ def test_batch_equals_singles(aligner, faces, estimates):
 def test_only_the_faces_that_go_on_are_computed(aligner, faces, estimates, monkeypatch):
     sizes = []
 
-    iterate = aligner._runner.iterate
+    iterate = aligner.runner.iterate
 
     def counting(k, pyramids, initial, state):
         sizes.append((len(pyramids), len(initial), len(state["hidden"])))
         return iterate(k, pyramids, initial, state)
 
-    monkeypatch.setattr(aligner._runner, "iterate", counting)
+    monkeypatch.setattr(aligner.runner, "iterate", counting)
     threshold = between(estimates[0])
     found = aligner.align_batch(*faces, stop_threshold=threshold)
     going = int((estimates[0] >= threshold).sum())
