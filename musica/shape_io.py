@@ -53,12 +53,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def read_landmarks(path: Path | str, count: int | None = None) -> np.ndarray:
+def read_landmarks(path: Path | str, count: int | None = None, index_base: int = 1) -> np.ndarray:
     """Reads landmarks from a .pts or .ljson file.
 
     Args:
         path: the file.
         count: the number of landmarks N it must have, or None for any.
+        index_base: what a .pts file calls the first pixel: 1 as in 300W, or 0 as some write.
 
     Returns:
         (N, 2) float64, (y, x) pixels, 0-based.
@@ -84,7 +85,8 @@ def read_landmarks(path: Path | str, count: int | None = None) -> np.ndarray:
         raise InputError(f"{path}: {len(points)} points where it declares {declared[1]}")
     if count is not None and len(points) != count:
         raise InputError(f"{path}: {len(points)} points where {count} are needed")
-    return points
+    # menpo took 1 off those of a .pts file.
+    return points + (1 - index_base) if path.suffix.lower() == ".pts" else points
 
 
 def write_landmarks(path: Path | str, points: np.ndarray) -> None:

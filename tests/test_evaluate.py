@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import subprocess
 import sys
 import types
@@ -10,7 +11,7 @@ import pytest
 import musica
 from musica import config, report, shape_io
 from musica.errors import InputError
-from musica.evaluate import DataEntry, EvaluateConfig, evaluate
+from musica.evaluate import DataEntry, EvaluateConfig, Subset, evaluate
 
 
 def true_face():
@@ -48,7 +49,7 @@ def test_prints_the_release_line_then_the_numbers(entry, capsys):
     average, std = numbers.split(", std: ")
     assert float(average) == pytest.approx(0.06)
     assert float(std) == pytest.approx(np.std([0.02, 0.04, 0.12]))
-    assert normaliser == "  normaliser: ocular, distance of the outer eye corners"
+    assert normaliser == "  normaliser: ocular, distance of the outer eye corners (36, 45)"
     assert mean == "  NME (ocular): 6.00%, faces: 3"
     assert at_8 == "  NME (ocular): FR@0.08 33.33%, AUC@0.08 0.4167"
     assert at_10 == "  NME (ocular): FR@0.1 33.33%, AUC@0.1 0.4667"
@@ -120,6 +121,93 @@ def test_contour_metric_forgives_sliding(entry, capsys):
     assert float(mean.split(": ")[1].split("%")[0]) < 4
 
 
+def write_list(path, *names):
+    path.write_text("\n".join(names))
+    return str(path)
+
+
+def test_subsets_stand_in_one_table(entry, tmp_path, capsys):
+    write_method(tmp_path / "theirs", {"a": 0.05, "b": 0.09})
+    theirs = DataEntry(gt_dir=entry.gt_dir, estimated_dir=str(tmp_path / "theirs"))
+    easy = Subset("easy", write_list(tmp_path / "1.txt", "a.jpg", "b.jpg"))
+    large_pose = Subset(filenames=write_list(tmp_path / "large pose.txt", "sub/c.d.png"))
+    evaluate(
+        EvaluateConfig(Data=[entry, theirs], subsets=[easy, large_pose], failure_threshold=[0.08])
+    )
+    assert capsys.readouterr().out.splitlines()[-10:] == [
+        "| measure | method | all | easy | large pose |",
+        "|---|---|---|---|---|",
+        "| faces | Ours | 3 | 2 | 1 |",
+        "| faces | theirs | 2 | 2 | 0 of 1 |",
+        "| NME (ocular), % | Ours | 6.00 | 3.00 | 12.00 |",
+        "| NME (ocular), % | theirs | 7.00 | 7.00 | - |",
+        "| FR@0.08, % | Ours | 33.33 | 0.00 | 100.00 |",
+        "| FR@0.08, % | theirs | 50.00 | 50.00 | - |",
+        "| AUC@0.08 | Ours | 0.4167 | 0.6250 | 0.0000 |",
+        "| AUC@0.08 | theirs | 0.1875 | 0.1875 | - |",
+    ]
+
+
+def test_a_subset_needs_a_name_of_its_own(entry, tmp_path):
+    names = write_list(tmp_path / "list.txt", "a.jpg")
+    for subsets in ([Subset("all", names)], [Subset("", names), Subset("list", names)]):
+        with pytest.raises(InputError, match="is taken"):
+            evaluate(EvaluateConfig(Data=[entry], subsets=subsets))
+
+
+@pytest.mark.parametrize("index_base", [0, 1])
+def test_numbers_are_the_same_whoever_wrote_the_files(entry, tmp_path, capsys, index_base):
+    for name, error in {"a": 0.02, "b": 0.04, "sub/c.d": 0.12}.items():
+        points = true_face() + np.array([0, 100 * error]) + index_base
+        path = tmp_path / "theirs" / f"{name}.PTS"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = "\n".join(f"{x:.3f}   {y:.3f}" for y, x in points)
+        path.write_text(f"version: 1\r\nn_points:  68\r\n{{\r\n{text}\r\n}}\r\n")
+    theirs = DataEntry(
+        gt_dir=entry.gt_dir, estimated_dir=str(tmp_path / "theirs"), index_base=index_base
+    )
+    evaluate(EvaluateConfig(Data=[entry, theirs]))
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")]
+    ours = [(measure, value) for measure, method, value in rows if method == "Ours"]
+    assert ours == [(measure, value) for measure, method, value in rows if method == "theirs"]
+    assert ("| NME (ocular), %", "6.00 |") in ours
+
+
+def test_published_numbers_stand_beside_ours(tmp_path, capsys):
+    face = np.stack([np.linspace(0, 50, 98), np.linspace(0, 200, 98)], axis=1)
+    face[60], face[72] = (30, 50), (30, 150)
+    shape_io.write_landmarks(tmp_path / "truth" / "a.pts", face)
+    shape_io.write_landmarks(tmp_path / "ours" / "a.pts", face + np.array([0, 5]))
+    blur = Subset(filenames=write_list(tmp_path / "blur.txt", "a.jpg"))
+    entry = DataEntry(
+        gt_dir=str(tmp_path / "truth"), estimated_dir=str(tmp_path / "ours"), flm_count=98
+    )
+    evaluate(EvaluateConfig(Data=[entry], subsets=[blur], published="wflw"))
+    table = capsys.readouterr().out.splitlines()
+    assert "| faces | ours | 1 | 1 |" in table
+    assert "| faces | whole set (published) | 2500 | 773 |" in table
+    assert "| NME (ocular), % | ours | 5.00 | 5.00 |" in table
+    assert "| NME (ocular), % | LAB (published) | 5.27 | 6.32 |" in table
+    assert "| FR@0.1, % | AWing (published) | 2.84 | 3.75 |" in table
+    assert "| AUC@0.1 | Wing (published) | 0.5504 | 0.4918 |" in table
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"published": "lfpw"}, "known: wflw, 300w_pupil, 300w_ocular"),
+        ({"published": "300w_pupil"}, r"are NME \(pupil\)"),
+        ({"published": "300w_ocular", "metric": "contour_distance"}, r"are NME \(ocular\)"),
+        ({"published": "wflw"}, "of 98 landmarks"),
+        ({"published": "300w_ocular", "Data": []}, "need Data of 68 landmarks"),
+    ],
+)
+def test_published_numbers_of_something_else(entry, values, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(EvaluateConfig(**{"Data": [entry], **values}))
+
+
 def test_truth_may_be_ljson(entry, tmp_path, capsys):
     (tmp_path / "truth" / "a.pts").unlink()
     shape_io.write_landmarks(tmp_path / "truth" / "a.ljson", true_face())
@@ -133,15 +221,17 @@ def test_bad_faces_are_reported_counted_and_skipped(entry, tmp_path, capsys):
     (ours / "b.txt").write_text("unknown")
     (ours / "junk.pts").write_text("junk")
     shape_io.write_landmarks(ours / "short.pts", true_face()[:5])
+    (ours / os.fsdecode(b"z\n\xff.pts")).write_text("no name")
     assert evaluate(EvaluateConfig(Data=[entry]))
     output, errors = capsys.readouterr()
-    assert "  NME (ocular): 7.00%, faces: 2, skipped: 4" in output
+    assert "  NME (ocular): 7.00%, faces: 2, skipped: 5" in output
     lines = errors.splitlines()
-    assert [line.startswith("skipped: ") for line in lines] == [True] * 4
+    assert [line.startswith("skipped: ") for line in lines] == [True] * 5
     assert "b.txt: not a text file with one number" in lines[0]
     assert "junk.pts: not a readable landmark file" in lines[1]
     assert "no_truth: no .pts or .ljson of this name" in lines[2]
     assert "short.pts: 5 points where 68 are needed" in lines[3]
+    assert "a file name that cannot be printed" in lines[4]
 
 
 def test_writes_tables_and_plots(entry, tmp_path, capsys):
@@ -149,11 +239,13 @@ def test_writes_tables_and_plots(entry, tmp_path, capsys):
     write_method(tmp_path / "theirs", {"a": 0.05})
     theirs = DataEntry(gt_dir=entry.gt_dir, estimated_dir=str(tmp_path / "theirs"))
     evaluate(EvaluateConfig(Data=[entry, theirs], dump_output_files=True, output_dir=str(output)))
-    assert capsys.readouterr().out.splitlines()[-1] == f"wrote 14 files to {output}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote 15 files to {output}"
     plots = {"ced_all_points", "ced_without_jaw", "ced_estimated_error", "precision_recall"}
     plots |= {"parts_at_0.05", "parts_at_0.08"}
     expected = {f"{name}.{kind}" for name in plots for kind in ("pdf", "png")}
-    assert {path.name for path in output.iterdir()} == expected | {"metrics.json", "per_image.csv"}
+    expected |= {"metrics.json", "per_image.csv", "report.html"}
+    assert {path.name for path in output.iterdir()} == expected
+    assert (output / "report.html").read_text().count("data:image/png") == len(plots)
 
     ours, other = json.loads((output / "metrics.json").read_text())
     assert ours["mean"] == pytest.approx(0.06)
@@ -192,6 +284,8 @@ def test_without_data_it_evaluates_the_builtin_faces(monkeypatch, capsys):
         ({"dump_output_files": True}, "needs an output_dir"),
         ({"Data": [DataEntry(gt_dir="missing", estimated_dir="missing")]}, "no such folder"),
         ({"Data": [DataEntry(flm_count=5)]}, "5 points"),
+        ({"Data": [DataEntry(index_base=2)]}, "index_base must be 0 or 1"),
+        ({"subsets": [Subset("pose", "missing.txt")]}, "cannot read this list"),
     ],
 )
 def test_unusable_values(values, message):

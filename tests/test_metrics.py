@@ -63,6 +63,14 @@ def test_faces_in_a_batch_equal_faces_alone():
                     assert together[group][index] == pytest.approx(value)
 
 
+def test_normalisers_say_their_points():
+    say = metrics.describe_normaliser
+    assert say("ocular", 68) == "distance of the outer eye corners (36, 45)"
+    assert say("pupil", 98) == "distance of the means of the eye points (60-67, 68-75)"
+    assert say("box", 68) == "square root of the box's area (tight box of the true points)"
+    assert say("diagonal", 68, given_box=True) == "diagonal of the box (rect_dir)"
+
+
 def test_unusable_normalisers():
     with pytest.raises(InputError, match="known: ocular, pupil, box, diagonal"):
         metrics.normalising_distance(drawn_face(), "iris")
