@@ -164,7 +164,7 @@ class FaceAligner:
     def align_prepared(
         self,
         faces: list[PreparedFace],
-        stop_threshold: float | None = None,
+        stop_threshold: float | Sequence[float] | None = None,
         fail_threshold: float | None = None,
         iterations: int | None = None,
     ) -> list[Face]:
@@ -172,7 +172,8 @@ class FaceAligner:
 
         Args:
             faces: from ``prepare``.
-            stop_threshold: a face stops when its estimate is below; the model's if None.
+            stop_threshold: a face stops when its estimate is below; one for all iterations, or
+                one for each but the last; the model's if None.
             fail_threshold: a face failed when its last estimate is above; the model's if None.
             iterations: run exactly so many for every face, none stops; selective if None.
 
@@ -186,6 +187,7 @@ class FaceAligner:
         if not 0 <= last < len(self.model.levels):
             raise InputError(f"iterations must be 1 to {len(self.model.levels)}, not {iterations}")
         stop = self.model.stop_threshold if stop_threshold is None else stop_threshold
+        stops_below = np.broadcast_to(-np.inf if stop is None else stop, len(self.model.levels) - 1)
         fail = self.model.fail_threshold if fail_threshold is None else fail_threshold
         results = [None] * len(faces)
         active = np.arange(len(faces))
@@ -201,8 +203,8 @@ class FaceAligner:
             pyramids = [faces[index].pyramid for index in active]
             state, landmarks, errors = self.runner.iterate(k, pyramids, initial[active], state)
             stops = np.full(len(active), k == last)
-            if k < last and iterations is None and stop is not None:
-                stops = errors < stop  # ``method.md`` section 8
+            if k < last and iterations is None:
+                stops = errors < stops_below[k]  # ``method.md`` section 8
             for row in np.flatnonzero(stops):
                 points = faces[active[row]].crop.to_image(landmarks[row].astype(np.float64))
                 estimate = float(errors[row])

@@ -43,6 +43,9 @@ class CalibrateConfig:
     stop_threshold: float | None = option(
         None, "stop threshold to store and to report; None: chosen by allowed_increase"
     )
+    per_iteration: bool = option(
+        False, "choose a stop threshold for every iteration; the paper has one for all"
+    )
     failure_nme: float = option(0.08, "a face with an NME above it counts as failed")
 
 
@@ -74,7 +77,11 @@ def calibrate(config: CalibrateConfig) -> bool:
     )
     measured = measure(model, faces, config.batch_size)
     summary = summarise(
-        measured, config.allowed_increase, config.failure_nme, config.stop_threshold
+        measured,
+        config.allowed_increase,
+        config.failure_nme,
+        config.stop_threshold,
+        config.per_iteration,
     )
     print("\n".join(calibration_report.lines(summary)), flush=True)
     if config.output_dir:
@@ -160,12 +167,14 @@ def summarise(
     allowed_increase: float,
     failure_nme: float,
     stop: float | None = None,
+    per_iteration: bool = False,
 ) -> dict:
     """The numbers that are printed and go into calibration.json; NMEs are fractions."""
     errors, estimates, costs = measured.errors, measured.estimates, measured.multiply_adds
     by_estimate = selection.curve(errors, estimates, costs)
     curves = {
         "estimate": by_estimate,
+        "per_iteration": selection.per_iteration_curve(errors, estimates, costs),
         "fixed": selection.fixed_curve(errors, costs),
         "oracle": selection.oracle_curve(errors, costs),
     }
@@ -177,7 +186,8 @@ def summarise(
             for name, c in curves.items()
         }
     if stop is None:
-        stop = selection.choose_stop_threshold(by_estimate, allowed_increase)
+        trade_off = curves["per_iteration" if per_iteration else "estimate"]
+        stop = selection.choose_stop_threshold(trade_off, allowed_increase)
     chosen = selection.stopping_iterations(estimates, stop)
     calibration = [
         selection.calibration_knots(*columns) for columns in zip(errors.T, estimates.T, strict=True)

@@ -43,12 +43,12 @@ def lines(summary: dict) -> Iterator[str]:
     for k, (nme, *correlations) in enumerate(zip(*columns, strict=True), 1):
         yield f"| {k} | {nme:.2%} | " + " | ".join(map(_number, correlations)) + " |"
     yield (
-        "| NME may rise by | multiply-adds saved by the estimate "
+        "| NME may rise by | multiply-adds saved by the estimate | with a threshold per iteration "
         "| by fewer iterations for all | by the oracle |"
     )
-    yield "|---|---|---|---|"
+    yield "|---|---|---|---|---|"
     for increase, saved in summary["savings_at_nme_increase"].items():
-        cells = (saved[key] for key in ("estimate", "fixed", "oracle"))
+        cells = (saved[key] for key in ("estimate", "per_iteration", "fixed", "oracle"))
         yield f"| {float(increase):.0%} | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |"
     yield "| stop when the expected NME is below | stop_threshold |"
     yield "|---|---|"
@@ -56,7 +56,7 @@ def lines(summary: dict) -> Iterator[str]:
         yield f"| {float(nme):.0%} | {_number(threshold)} |"
     stopping, costs = summary["stopping"], summary["multiply_adds"]
     yield (
-        f"stop_threshold {summary['stop_threshold']:.4g}: NME {stopping['nme']:.2%} "
+        f"stop_threshold {_threshold(summary['stop_threshold'])}: NME {stopping['nme']:.2%} "
         f"({stopping['nme'] / summary['nme'][-1] - 1:+.1%}), {stopping['iterations']:.2f} "
         f"iterations, {stopping['multiply_adds'] / 1e6:.2f} million multiply-adds "
         f"({stopping['multiply_adds'] / costs[-1] - 1:+.1%})"
@@ -70,6 +70,11 @@ def lines(summary: dict) -> Iterator[str]:
             f"{failures} detected, {summary['false_alarms']:.1%} of the other faces flagged, "
             f"AUC {summary['failure_auc']:.3f}"
         )
+
+
+def _threshold(stop: float | list[float]) -> str:
+    """The stop threshold, or one for each iteration but the last."""
+    return ", ".join(f"{value:.3g}" for value in np.atleast_1d(stop))
 
 
 def _number(value: float | None, digits: int = 4) -> str:
@@ -93,13 +98,17 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
 
     folder = Path(folder)
     by_estimate = selection.curve(measured.errors, measured.estimates, measured.multiply_adds)
+    per_iteration = selection.per_iteration_curve(
+        measured.errors, measured.estimates, measured.multiply_adds
+    )
     by_oracle = selection.oracle_curve(measured.errors, measured.multiply_adds)
+    curves = {"estimate": by_estimate, "per iteration": per_iteration, "oracle": by_oracle}
     shape_io.write_text(folder / "calibration.json", json.dumps(summary, indent=2) + "\n")
-    shape_io.write_text(folder / "curve.csv", _table(by_estimate, by_oracle))
+    shape_io.write_text(folder / "curve.csv", _table(curves))
     paths = [folder / "calibration.json", folder / "curve.csv"]
     drawings = {
         "estimates": partial(_estimates, measured, summary),
-        "savings": partial(_savings, by_estimate, by_oracle, summary),
+        "savings": partial(_savings, curves, summary),
     }
     if summary["fail_threshold"] is not None:
         drawings["failure_roc"] = partial(_roc, measured, summary)
@@ -114,12 +123,12 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
     return paths
 
 
-def _table(by_estimate: selection.Curve, by_oracle: selection.Curve) -> str:
-    """The trade-offs: one line for each stop threshold, then for each price of the oracle."""
+def _table(curves: dict[str, selection.Curve]) -> str:
+    """The trade-offs: one line for each stop threshold or price."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["chosen by", "stop_threshold or price", "nme", "multiply_adds", "iterations"])
-    for name, points in (("estimate", by_estimate), ("oracle", by_oracle)):
+    for name, points in curves.items():
         columns = (points.settings, points.errors, points.multiply_adds, points.iterations)
         for row in zip(*columns, strict=True):
             table.writerow([name, *(f"{value:.8g}" for value in row)])
@@ -142,10 +151,11 @@ def _estimates(measured: Measurements, summary: dict, figure) -> None:
         expected = 100 * np.interp(reach, knots, nme)
         axes.plot(reach, expected, color=FAILURE, label="expected NME")
         last = k == count - 1
-        name, threshold = ("T_f", "fail_threshold") if last else ("T_s", "stop_threshold")
-        if summary[threshold] is not None:
-            label = f"${name}$ = {summary[threshold]:.3g}"
-            axes.axvline(summary[threshold], label=label, **GUIDE)
+        name = "T_f" if last else "T_s"
+        stops = np.broadcast_to(summary["stop_threshold"], count - 1)
+        threshold = summary["fail_threshold"] if last else stops[k]
+        if threshold is not None and np.isfinite(threshold):
+            axes.axvline(threshold, label=f"${name}$ = {threshold:.3g}", **GUIDE)
         correlation = _number(summary["correlation"][k], 2)
         axes.set(xlabel="estimated error", title=f"iteration {k + 1}, correlation {correlation}")
         axes.locator_params(axis="x", nbins=5)
@@ -153,20 +163,22 @@ def _estimates(measured: Measurements, summary: dict, figure) -> None:
     all_axes[0].set(xlim=(left, right), ylim=(0, 100 * top), ylabel="NME (ocular), %")
 
 
-def _savings(by_estimate, by_oracle, summary: dict, figure) -> None:
+def _savings(curves: dict[str, selection.Curve], summary: dict, figure) -> None:
     """Draws NME against multiply-adds, by estimate, by oracle and without any choice."""
     figure.set_size_inches(6.4, 4.2)
     axes = figure.subplots()
     fixed = np.array(summary["multiply_adds"]) / 1e6, 100 * np.array(summary["nme"])
     axes.plot(*fixed, "o:", color=FIXED, markersize=5, label="1, 2, ... iterations for every face")
-    for points, colour, name in (
-        (by_estimate, ESTIMATE, "stopped by the estimate"),
-        (by_oracle, ORACLE, "stopped by an oracle (true errors)"),
+    for key, colour, name in (
+        ("estimate", ESTIMATE, "stopped by the estimate"),
+        ("per iteration", COLOURS[3], "with a threshold per iteration"),
+        ("oracle", ORACLE, "stopped by an oracle (true errors)"),
     ):
+        points = curves[key]
         axes.plot(points.multiply_adds / 1e6, 100 * points.errors, color=colour, label=name)
     stopping = summary["stopping"]
     chosen = stopping["multiply_adds"] / 1e6, 100 * stopping["nme"]
-    label = f"$T_s$ = {summary['stop_threshold']:.3g}"
+    label = f"$T_s$ = {_threshold(summary['stop_threshold'])}"
     axes.plot(*chosen, "D", color=FAILURE, markersize=7, label=label)
     axes.set(
         xlabel="multiply-adds per face, million (mean)",

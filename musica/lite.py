@@ -33,8 +33,8 @@ class LiteModel:
     """An exported model: for each iteration k a signature ``iteration_<k>``, from 1.
 
     A signature takes ``patches`` (1, M, p, p, 3) and ``hidden`` (1, H) and gives ``displacement``
-    (1, N, 2) in pixels of its level, ``hidden`` (1, H) and ``error`` (1,), all float32. The file ends
-    in a zip archive with the description, which is where LiteRT's metadata tools put such files.
+    (1, N, 2) in pixels of its level, ``hidden`` (1, H) and ``error`` (1,), all float32. The file
+    ends in a zip archive with the description: LiteRT's metadata tools put such files there.
 
     Args:
         path: the .tflite file.

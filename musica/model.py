@@ -37,7 +37,8 @@ class MuSiCa(keras.Model):
             inference needs them.
         box_size: the box's longer side in crop pixels.
         margin: share of the box's side added on each side.
-        stop_threshold: T_s, a face stops when its estimated error is below; None never stops.
+        stop_threshold: T_s, a face stops when its estimated error is below; one for all iterations,
+            or a list of one for each but the last; None never stops.
         fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
         calibration: for each iteration, a list of estimates and one of the NMEs that are expected
             at them, both ascending (``selection.calibration_knots``); None if not calibrated.
@@ -75,7 +76,7 @@ class MuSiCa(keras.Model):
         reference_shape=None,
         box_size: int = geometry.BOX_SIZE,
         margin: float = geometry.MARGIN,
-        stop_threshold: float | None = None,
+        stop_threshold: float | list[float] | None = None,
         fail_threshold: float | None = None,
         calibration=None,
         **kwargs,

@@ -73,9 +73,13 @@ def test_measured_is_what_the_aligner_gives(folder, measured):
         assert all(face.expected_nme is None for face in found)
 
 
-def test_calibrated_model_does_what_was_promised(folder, measured, keys, tmp_path, capsys):
+@pytest.mark.parametrize("per_iteration", [False, True])
+def test_calibrated_model_does_what_was_promised(
+    folder, measured, keys, tmp_path, capsys, per_iteration
+):
     config = CalibrateConfig(
         **keys,
+        per_iteration=per_iteration,
         output=str(tmp_path / "calibrated.keras"),
         output_dir=str(tmp_path / "report"),
         allowed_increase=0.1,
@@ -107,7 +111,7 @@ def test_calibrated_model_does_what_was_promised(folder, measured, keys, tmp_pat
 
     with (tmp_path / "report" / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["chosen by"] for row in rows} == {"estimate", "oracle"}
+    assert {row["chosen by"] for row in rows} == {"estimate", "per iteration", "oracle"}
     assert float(rows[0]["nme"]) == pytest.approx(summary["nme"][-1])
     plots = {
         f"{name}.{kind}"
@@ -128,12 +132,12 @@ def test_report_without_failures():
     assert summary["stopping"]["nme"] == pytest.approx(0.07 / 3)
     assert summary["stopping"]["faces_stopped_at"] == [2, 1]
     assert summary["savings_at_nme_increase"]["0.05"] == pytest.approx(
-        {"estimate": 1 / 6, "fixed": 0, "oracle": 1 / 6}
+        {"estimate": 1 / 6, "per_iteration": 1 / 6, "fixed": 0, "oracle": 1 / 6}
     )
     assert summary["correlation"] == [pytest.approx(1), None]
     text = "\n".join(calibration_report.lines(summary))
     assert "| 1 | 3.00% | 1.0000 | 1.0000 |" in text
-    assert "| 5% | 16.7% | 0.0% | 16.7% |" in text
+    assert "| 5% | 16.7% | 16.7% | 0.0% | 16.7% |" in text
     assert "(+16.7%), 1.33 iterations, 0.00 million multiply-adds (-33.3%)" in text
     assert "fail_threshold none: 0 failures (NME above 8%) of 3 faces" in text
     json.dumps(summary, allow_nan=False)

@@ -71,6 +71,45 @@ def test_no_choice_of_iterations_is_below_the_oracle():
         assert errors[np.arange(5), chosen].mean() >= bound - 1e-12
 
 
+def test_thresholds_per_iteration_by_hand():
+    # After the first iteration estimates say nothing, after the second everything.
+    errors = np.array([[0.04, 0.02, 0.02], [0.04, 0.03, 0.01]])
+    estimates = np.array([[0.01, 0.02, 0.02], [0.01, 0.06, 0.01]])
+    found = selection.per_iteration_curve(errors, estimates, COSTS)
+    best = selection.cheapest(found, 0.015)
+    assert found.errors[best] == pytest.approx(0.015)
+    assert found.multiply_adds[best] == 25
+    first, second = found.thresholds[best]
+    assert first <= 0.01 and 0.02 < second <= 0.06
+    assert selection.choose_stop_threshold(found, 0.0) == [first, second]
+    assert found.multiply_adds[[0, -1]].tolist() == [30, 10]
+
+
+def test_thresholds_per_iteration_lead_where_the_curve_says():
+    errors, estimates = sample()
+    found = selection.per_iteration_curve(errors, estimates, COSTS)
+    rows = np.arange(len(errors))
+    for bounds, error, cost in zip(
+        found.thresholds, found.errors, found.multiply_adds, strict=True
+    ):
+        chosen = selection.stopping_iterations(estimates, bounds)
+        assert errors[rows, chosen].mean() == pytest.approx(error)
+        assert np.array(COSTS)[chosen].mean() == pytest.approx(cost)
+
+
+def test_thresholds_per_iteration_use_what_each_estimate_promises():
+    # The same estimate promises a large gain after the first iteration, none after the second.
+    generator = np.random.default_rng(0)
+    gains = generator.uniform(0, 0.1, 500)
+    errors = np.stack([0.03 + gains, np.full(500, 0.03), np.full(500, 0.03)], axis=1)
+    estimates = np.stack([gains, np.full(500, 0.05), np.full(500, 0.05)], axis=1)
+    own, shared = (
+        make(errors, estimates, COSTS) for make in (selection.per_iteration_curve, selection.curve)
+    )
+    saved = [c.multiply_adds[selection.cheapest(c, 0.0303)] for c in (own, shared)]
+    assert saved[0] < 20 < saved[1]
+
+
 def test_stop_threshold_saves_most_within_the_limit():
     trade_off = selection.curve(ERRORS, ESTIMATES, COSTS)
     assert selection.choose_stop_threshold(trade_off, 0.0) == pytest.approx(0.04)
