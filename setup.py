@@ -26,9 +26,10 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["musica", "musica.*"]),
-    package_data={"musica": ["models/*.keras", "models/README.md"]},
+    package_data={"musica": ["models/*.keras", "models/*.tflite", "models/README.md"]},
     install_requires=[
         "absl-py>=2",
+        "h5py>=3",
         "matplotlib>=3.8",
         "menpo>=0.11.1",
         "numpy>=2",
@@ -37,6 +38,10 @@ setup(
         "tensorboard>=2.20",
         "tensorflow>=2.21,<2.22",
     ],
-    extras_require={"test": ["pytest>=8"], "lint": ["ruff>=0.15"]},
+    extras_require={
+        "lite": ["ai-edge-litert>=2"],
+        "test": ["pytest>=8", "ai-edge-litert>=2"],
+        "lint": ["ruff>=0.15"],
+    },
     entry_points={"console_scripts": [f"musica-{name} = musica.{name}:main" for name in COMMANDS]},
 )
