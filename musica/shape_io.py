@@ -15,13 +15,15 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from musica.errors import InputError
 
 LANDMARK_SUFFIXES = (".pts", ".ljson")
 # A face picture beyond this is a mistake or a decompression bomb.
 MAX_IMAGE_PIXELS = 100_000_000
+# Pillow names them, but cannot decode them; for the second it starts another program.
+UNDECODED_FORMATS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
 
 def import_menpo(module: str) -> ModuleType:
@@ -176,24 +178,52 @@ def check_name(name: str) -> str:
     return name
 
 
+def image_formats() -> dict[str, str]:
+    """The image formats that are read, by suffix: what Pillow itself decodes."""
+    Image.init()
+    suffixes = Image.registered_extensions().items()
+    return {
+        suffix: name
+        for suffix, name in suffixes
+        if name in Image.OPEN and name not in UNDECODED_FORMATS
+    }
+
+
 def read_image(path: Path | str) -> np.ndarray:
-    """Reads an image file.
+    """Reads an image file, turned upright as its EXIF data say; of an animation the first frame.
 
     Returns:
-        (H, W, 3) uint8; grey images are repeated to three channels.
+        (H, W, 3) uint8; grey images are repeated to three channels, deep ones (16 bits, floats)
+        stretched from their darkest to their brightest pixel.
 
     Raises:
         InputError: missing, unreadable or larger than ``MAX_IMAGE_PIXELS``.
     """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_IMAGE_PIXELS:
-                raise InputError(f"{path}: {image.width}x{image.height} pixels are too many")
-            return np.asarray(image.convert("RGB"))
+        with warnings.catch_warnings():  # of what is refused below, or does not matter
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=sorted(set(image_formats().values()))) as image:
+                if image.width * image.height > MAX_IMAGE_PIXELS:
+                    raise InputError(f"{path}: {image.width}x{image.height} pixels are too many")
+                image = ImageOps.exif_transpose(image)
+                if image.mode[0] in "IF":
+                    image = _stretched(image)
+                return np.asarray(image.convert("RGB"))
     except InputError:
         raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: its pixels are too many") from error
     except Exception as error:  # Pillow's decoders raise many kinds on malformed files
         raise InputError(f"{path}: not a readable image") from error
+
+
+def _stretched(image: Image.Image) -> Image.Image:
+    """A grey image of any depth as one of 8 bits: 0 is its darkest, 255 its brightest pixel."""
+    pixels = np.nan_to_num(np.asarray(image, np.float64))
+    lowest, highest = pixels.min(), pixels.max()
+    return Image.fromarray(np.uint8(np.rint((pixels - lowest) * 255 / max(highest - lowest, 1e-9))))
 
 
 def write_image(path: Path | str, image: Image.Image) -> None:

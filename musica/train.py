@@ -50,6 +50,9 @@ class TrainConfig(AugmentConfig):
     checkpoint_steps: int = option(300, "steps between checkpoints and validations")
     keep_checkpoints: int = option(0, "checkpoints that are kept; 0 keeps all")
     seed: int = option(0, "decides weights, order and augmentation")
+    strategy: str = option(
+        "none", "none, mirrored (all GPUs here) or multi_worker (machines that TF_CONFIG names)"
+    )
 
 
 def train(config: TrainConfig) -> None:

@@ -12,7 +12,8 @@ from keras import ops
 
 from musica import config as configuration
 from musica import dataset, losses, mean_shape
-from musica.callbacks import AveragedWeights, Checkpoints, Pictures, StopOnBadLoss
+from musica import strategy as distribution
+from musica.callbacks import AveragedWeights, Checkpoints, Pictures, StopAfter, StopOnBadLoss
 from musica.errors import InputError
 from musica.landmarks import scheme_for
 from musica.mdm import MDM
@@ -62,9 +63,11 @@ class CascadeTraining(keras.Model):
             self.means[f"loss_{k}"].update_state(loss, sample_weight=ops.shape(y)[0])
             self.means[f"nme_{k}"].update_state(self.nme(landmarks, y))
             total = total + loss
-        return total
+        # The replicas' gradients are summed.
+        return total / tf.distribute.get_strategy().num_replicas_in_sync
 
 
+@distribution.lost_workers_named()
 def train_and_evaluate(config: TrainConfig) -> Path:
     """Trains as configured, resuming where an earlier run of the same folder ended.
 
@@ -75,47 +78,45 @@ def train_and_evaluate(config: TrainConfig) -> Path:
         The trained model's path, ``<train_dir>/model.keras``, with averaged weights.
 
     Raises:
-        InputError: the configuration, the data or a diverging loss does not allow it.
+        InputError: the configuration, the data, a diverging loss or a lost worker ends it.
     """
     _check(config)
+    strategy = distribution.create(config.strategy)
     keras.utils.set_random_seed(config.seed)
     folder = Path(config.train_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     faces = _read_faces(config, config.train_filenames, config.held_out_share)
-    cascade = _build_model(config, faces)
-    training = CascadeTraining(cascade, config.loss, config.error_weight)
-    optimizer = Adam(_learning_rate(config), epsilon=config.adam_epsilon)
-    optimizer.build(training.trainable_variables)
-    training.compile(optimizer=optimizer, jit_compile=False)
-
+    with strategy.scope():
+        training = _build_training(config, faces)
+    cascade, optimizer = training.cascade, training.optimizer
     averages = AveragedWeights(training.trainable_variables, optimizer, config.average_decay)
     checkpoints = Checkpoints(
         folder / "checkpoints", training, optimizer, averages, config.keep_checkpoints
     )
     done, total = checkpoints.resume(), _length(config, len(faces))
-    configuration.save(config, folder / "config.json")
-    print(f"training on {len(faces)} faces from step {done} to {total}", flush=True)
+    distribution.check_agreement(strategy, done)
+    callbacks, verbose = [StopOnBadLoss(), averages, StopAfter(total)], 0
+    chief = distribution.is_chief(strategy)
+    if chief:
+        configuration.save(config, folder / "config.json")
+        print(f"training on {len(faces)} faces from step {done} to {total}", flush=True)
+        history = keras.callbacks.CSVLogger(str(folder / "history.csv"), append=done > 0)
+        callbacks += [checkpoints, history, *_summaries(config, training)]
+        verbose = 1 if sys.stdout.isatty() else 2
     if done < total:
         data = _samples(config, cascade, faces, augmentation=config, seed=config.seed)
-        validation = _validation(config, cascade)
         _fit(
             training,
-            dataset.batches(data, config.batch_size, done, total),
-            validation_data=validation,
+            strategy,
+            distribution.batches(strategy, data, config.batch_size, done, total),
+            validation_data=_validation(config, cascade, strategy),
             **_epochs(config, done, total),
-            callbacks=[
-                StopOnBadLoss(),
-                averages,
-                checkpoints,
-                keras.callbacks.CSVLogger(str(folder / "history.csv"), append=done > 0),
-                *_summaries(config, training, validation),
-            ],
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=callbacks,
+            verbose=verbose,
         )
     path = folder / "model.keras"
-    averages.save(cascade, path)
-    print(f"wrote {path} after {checkpoints.step} steps")
+    if chief:
+        averages.save(cascade, path)
+        print(f"wrote {path} after {checkpoints.step} steps")
     return path
 
 
@@ -146,10 +147,10 @@ def _samples(config: TrainConfig, cascade: keras.Model, faces, **options) -> dat
     )
 
 
-def _fit(training: CascadeTraining, *arguments, **options) -> None:
-    """Runs Keras' fit, whose epochs are the stretches that end in a checkpoint.
+def _fit(training: CascadeTraining, strategy: tf.distribute.Strategy, data, **options) -> None:
+    """Runs a fit, whose epochs are the stretches that end in a checkpoint.
 
-    The last one may be shorter; Keras would warn that the data ran out.
+    Keras cannot count the validation batches of several devices, and would warn when they end.
 
     Raises:
         InputError: a face cannot be used; tf.data wraps it in an error of its own.
@@ -157,7 +158,10 @@ def _fit(training: CascadeTraining, *arguments, **options) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*ran out of data")
-            training.fit(*arguments, **options)
+            if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+                distribution.fit(training, strategy, data, **options)
+            else:
+                training.fit(data, shuffle=False, **options)
     except tf.errors.InvalidArgumentError as error:
         problem = re.search(r"\bInputError: (.*)", error.message)
         if problem is None:
@@ -175,6 +179,7 @@ def _check(config: TrainConfig) -> None:
         "loss": tuple(losses.LOSSES),
         "optimizer": ("adam",),
         "learning_rate_schedule": ("staircase", "cosine"),
+        "strategy": distribution.STRATEGIES,
     }
     for key, allowed in choices.items():
         if getattr(config, key) not in allowed:
@@ -190,6 +195,15 @@ def _check(config: TrainConfig) -> None:
             keras.initializers.get(config.initializer)
         except ValueError as error:
             raise InputError(f"initializer: Keras has none named {config.initializer!r}") from error
+
+
+def _build_training(config: TrainConfig, faces) -> CascadeTraining:
+    """Builds the configured model with its loss and its optimizer."""
+    training = CascadeTraining(_build_model(config, faces), config.loss, config.error_weight)
+    optimizer = Adam(_learning_rate(config), epsilon=config.adam_epsilon)
+    optimizer.build(training.trainable_variables)
+    training.compile(optimizer=optimizer, jit_compile=False)
+    return training
 
 
 def _build_model(config: TrainConfig, faces) -> keras.Model:
@@ -285,22 +299,26 @@ def _epochs(config: TrainConfig, done: int, total: int) -> dict[str, int]:
     return {"initial_epoch": first, "epochs": epochs, "steps_per_epoch": steps}
 
 
-def _validation(config: TrainConfig, cascade: keras.Model):
-    """The validation faces as batches, or None."""
+def _validation(
+    config: TrainConfig, cascade: keras.Model, strategy: tf.distribute.Strategy | None = None
+):
+    """The validation faces as batches, for one device without a strategy; or None."""
     if not config.eval_filenames:
         return None
-    faces = _read_faces(config, config.eval_filenames)
-    return dataset.batches(_samples(config, cascade, faces), config.batch_size)
+    samples = _samples(config, cascade, _read_faces(config, config.eval_filenames))
+    if strategy is None:
+        return dataset.batches(samples, config.batch_size)
+    return distribution.batches(strategy, samples, config.batch_size)
 
 
-def _summaries(config: TrainConfig, training: CascadeTraining, validation) -> list:
+def _summaries(config: TrainConfig, training: CascadeTraining) -> list:
     """TensorBoard's callbacks, if a folder for them is named."""
     if not config.tensorboard_dir:
         return []
     # Any other frequency also drops what is written at the end of epochs in between, by whomever.
     callbacks = [keras.callbacks.TensorBoard(config.tensorboard_dir, update_freq="epoch")]
-    if validation is not None:
-        batch = next(iter(validation))
+    if config.eval_filenames:
+        batch = next(iter(_validation(config, training.cascade)))
         pictures = Path(config.tensorboard_dir) / "pictures"
         callbacks.append(Pictures(pictures, batch, training.face_error))
     return callbacks

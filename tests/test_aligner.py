@@ -149,10 +149,12 @@ def test_unusable_input(aligner, faces, tmp_path):
     MDM(hidden_size=4, patch_indices=[0]).save(tmp_path / "mdm.keras")
     with pytest.raises(InputError, match="no such"):
         load_model(tmp_path / "missing.keras")
+    with pytest.raises(InputError, match="holds a MDM, not a MuSiCa model"):
+        load_model(tmp_path / "mdm.keras")
     for name, message in (
         ("text", "not a readable"),
         ("shapeless", "no reference"),
-        ("mdm", "MDM"),
+        ("mdm", "no reference"),
     ):
         with pytest.raises(InputError, match=message):
             FaceAligner.load(tmp_path / f"{name}.keras")
@@ -193,3 +195,21 @@ def run(code):
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     )
+
+
+def test_without_a_box_the_first_found_face_is_aligned(aligner, faces, monkeypatch):
+    image, box = faces[0][0], faces[1][0]
+    boxes = [box, box + 50]
+
+    class Detector:
+        def detect(self, picture):
+            assert picture.shape == image.shape
+            return boxes
+
+    monkeypatch.setattr("musica.detector.FaceDetector", Detector)
+    monkeypatch.setattr(aligner, "_detector", None)
+    expected = aligner.align(image, box)
+    np.testing.assert_array_equal(aligner.align(image).landmarks, expected.landmarks)
+    boxes.clear()
+    with pytest.raises(InputError, match="no face was found"):
+        aligner.align(image)

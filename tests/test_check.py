@@ -69,7 +69,7 @@ def other_box(*box):
 @pytest.mark.parametrize(
     ("change", "kind", "details"),
     [
-        (lambda folder: (folder / "images/good0.png").unlink(), check.IMAGE, "not a readable"),
+        (lambda folder: (folder / "images/good0.png").unlink(), check.IMAGE, "no such file"),
         (break_image, check.IMAGE, "not a readable image"),
         (break_points, check.LANDMARKS, "0 points where it declares 68"),
         (cut_points, check.COUNT, "5 where 68 are needed"),

@@ -170,3 +170,11 @@ def test_flags_override_the_json_and_errors_are_one_line(tmp_path):
         assert done.stderr.startswith("error: ")
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_arguments_without_a_flag_belong_to_one_key(tmp_path):
+    (tmp_path / "tiny.py").write_text(SCRIPT.replace('tiny command."', 'command.", "indices"'))
+    assert "indices=[3, 4]" in run("tiny.py", "3", "4", "--rate=1", cwd=tmp_path).stdout
+    done = run("tiny.py", "3", "--indices=4", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: give either --indices or '3', not both\n"

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import subprocess
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from musica import aligner, drawing, geometry, inference, shape_io
+from musica import aligner, detector, drawing, geometry, inference, shape_io
 from musica.errors import InputError
 from musica.inference import InferenceConfig
 from musica.model import MuSiCa
+from musica.tasks import Predictions, Task, photo_tasks
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_command_end_to_end(data):
     assert "bad: " in done.stderr and "Traceback" not in done.stderr
     last = done.stdout.splitlines()[-1]
     assert "2 faces written" in last and "3.00 iterations" in last and "1 skipped" in last
-    names = ["a.pts", "a.txt", "sub/b.pts", "sub/b.txt"]
+    names = ["a.pts", "a.txt", "predictions.csv", "sub/b.pts", "sub/b.txt"]
     assert files(folder / "results") == names
     assert not (folder / "wrong").exists()
 
@@ -126,14 +128,17 @@ def test_thresholds_pictures_and_reference_shape(data, capsys):
     )
     assert not inference.infer(config)
     assert "1 above the fail threshold" in capsys.readouterr().out
-    assert files(folder / "results") == ["a.png", "a.pts", "a.txt"]
+    assert files(folder / "results") == ["a.png", "a.pts", "a.txt", "predictions.csv"]
     assert np.ptp(shape_io.read_landmarks(folder / "results/a.pts"), axis=0).max() < 30
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bb_root": None}, "missing: bb_root"),
+        ({"image_dir": None}, "belong together"),
+        ({"images": ["a.png"]}, "either images, or"),
+        ({"format": "txt"}, "pts or ljson"),
+        ({"box_convention": "mine"}, "known: landmarks"),
         ({"patch_size": 16}, "patch_size is 16"),
         ({"patch_indices": [0, 2]}, "patch_indices"),
         ({"landmark_count": 98}, "landmark_count"),
@@ -172,17 +177,171 @@ def test_input_is_not_overwritten(data):
 def test_builtin_faces(tmp_path, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(aligner, "SHIPPED_MODEL", checkpoint)
     # Large pictures take seconds to compress.
-    monkeypatch.setattr(
-        drawing, "draw_face", lambda image, *_, **__: Image.fromarray(image[:9, :9])
-    )
+    monkeypatch.setattr(drawing, "draw_faces", lambda image, _: Image.fromarray(image[:9, :9]))
     assert not inference.infer(InferenceConfig(resDir=str(tmp_path / "output")))
     assert "4 faces written" in capsys.readouterr().out
     stems = ("breakingbad", "einstein", "lenna", "takeo")
     expected = [f"{stem}{suffix}" for stem in stems for suffix in (".png", ".pts", ".txt")]
-    assert files(tmp_path / "output") == expected
+    assert files(tmp_path / "output") == sorted([*expected, "predictions.csv"])
 
     inference.align_builtin_faces(tmp_path)
     for name in ("estimated", "truth"):
         for stem in stems:
             assert np.isfinite(shape_io.read_landmarks(tmp_path / name / f"{stem}.pts", 68)).all()
-    assert len(files(tmp_path / "estimated")) == 8
+    assert len(files(tmp_path / "estimated")) == 9
+
+
+def test_box_convention(data):
+    folder, keys = data
+    keys["eval_filenames"] = write_list(folder, "a.png")
+    assert not inference.infer(InferenceConfig(**keys, box_convention="haar"))
+    (row,) = table(folder)
+    box = shape_io.read_box(folder / "boxes/a.pts")
+    expected = inference.CONVENTIONS["haar"].to_landmark_box(box)
+    np.testing.assert_allclose(
+        [float(row[key]) for key in ("x0", "y0", "x1", "y1")], expected, atol=0.01
+    )
+
+
+@pytest.fixture
+def photos(data, monkeypatch):
+    """A folder of two pictures of one and of two faces, and what is none; a detector that knows."""
+    folder, keys = data
+    box = shape_io.read_box(folder / "boxes/a.pts")
+
+    class Detector:
+        pictures = 0
+
+        def detect(self, image):
+            Detector.pictures += 1
+            return [box, box + 1] if image[0, 0, 0] == 7 else [box] if image.any() else []
+
+    image = Image.open(folder / "images/a.png").convert("RGB")
+    image.putpixel((0, 0), (7, 0, 0))
+    image.save(folder / "images/sub/two.BMP")
+    Image.new("L", (50, 40)).save(folder / "images/none.webp")
+    image.save(folder / "images/.hidden.png")
+    (folder / "images/notes.txt").write_text("no picture")
+    monkeypatch.setattr(detector, "FaceDetector", Detector)
+    results = {"resDir": str(folder / "results"), "checkpoint_file": keys["checkpoint_file"]}
+    return folder, {"images": [str(folder / "images")], **results}, Detector
+
+
+def table(folder):
+    with open(folder / "results/predictions.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_face_in_a_folder(photos, capsys):
+    folder, keys, _ = photos
+    assert inference.infer(InferenceConfig(**keys, draw=True, format="ljson", batch_size=2))
+    captured = capsys.readouterr()
+    assert "4 faces written" in captured.out and "2 skipped" in captured.out
+    assert [line.split(":")[0] for line in captured.err.splitlines()] == ["bad", "none"]
+    assert "no face found" in captured.err
+    names = ["a", "sub/b", "sub/two", "sub/two_face2"]
+    expected = [f"{name}{suffix}" for name in names for suffix in (".ljson", ".txt")]
+    expected += ["a.png", "sub/b.png", "sub/two.png", "predictions.csv"]
+    assert files(folder / "results") == sorted(expected)
+    rows = table(folder)
+    assert [row["landmarks"] for row in rows] == [f"{name}.ljson" for name in names]
+    assert [row["face"] for row in rows] == ["1", "1", "1", "2"]
+    assert rows[3]["image"] == str(folder / "images/sub/two.BMP")
+    assert float(rows[3]["x0"]) == pytest.approx(float(rows[2]["x0"]) + 1, abs=0.011)
+    for row in rows:
+        estimate = shape_io.read_estimate(
+            (folder / "results" / row["landmarks"]).with_suffix(".txt")
+        )
+        assert float(row["error_estimate"]) == pytest.approx(estimate)
+        assert (row["iterations"], row["failed"], row["expected_nme"]) == ("3", "0", "")
+
+
+def test_a_killed_run_goes_on(photos, capsys):
+    folder, keys, counting = photos
+    config = InferenceConfig(**keys)
+    inference.infer(config)
+    whole = table(folder)
+    assert counting.pictures == 4
+    inference.infer(config)
+    assert "0 faces written" in capsys.readouterr().out.splitlines()[-1]
+    assert counting.pictures == 5  # the one without a face
+    assert table(folder) == whole
+
+    path = folder / "results/predictions.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]) + "/half,of a")
+    (folder / "results/a.txt").unlink()
+    (folder / "results/a.pts").unlink()
+    inference.infer(config)
+    assert "3 faces written" in capsys.readouterr().out
+    assert counting.pictures == 8
+    assert sorted(map(str, table(folder))) == sorted(map(str, whole))
+
+    inference.infer(InferenceConfig(**keys, skip_existing=False))
+    assert "4 faces written" in capsys.readouterr().out
+    assert table(folder) == whole
+
+
+def test_a_list_is_always_done_again(data, capsys):
+    for options in ({}, {}, {"skip_existing": True}):
+        inference.infer(InferenceConfig(**data[1], **options))
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 faces" in lines[1] and "2 skipped" not in lines[1]
+    assert "0 faces" in lines[2] and "2 pictures were done before" in lines[2]
+
+
+def test_a_list_without_boxes(photos, data):
+    folder, keys = data
+    keys["eval_filenames"] = write_list(folder, "sub/two.BMP")
+    assert not inference.infer(InferenceConfig(**{**keys, "bb_root": None}))
+    assert [row["landmarks"] for row in table(folder)] == ["sub/two.pts", "sub/two_face2.pts"]
+
+
+def test_names_of_results(tmp_path):
+    names = ("a.jpg", "a.png", "b_face2.jpg", "c.d.tif", "sub/a.gif", "out/a.png")
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    found = {task.name: task.image for task in photo_tasks([tmp_path], tmp_path / "out")}
+    assert found == {
+        "a": tmp_path / "a.jpg",
+        "a.png": tmp_path / "a.png",
+        "b_face2.jpg": tmp_path / "b_face2.jpg",
+        "c.d": tmp_path / "c.d.tif",
+        "sub/a": tmp_path / "sub/a.gif",
+    }
+    two = [tmp_path / "sub", tmp_path / "a.jpg"]
+    assert [task.name for task in photo_tasks(two, tmp_path / "out")] == ["a", "a.jpg"]
+
+
+def test_refused_photos(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("one/a.jpg", "two/a.jpg", "three/a.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for paths, results, message in (
+        (["missing.jpg"], "out", "no such file"),
+        (["empty"], "out", "no pictures"),
+        (["one"], "one", "another folder"),
+        (["one/a.jpg"], "one", "another folder"),
+        (["one", "two", "three"], "out", "would both be written"),
+    ):
+        with pytest.raises(InputError, match=message):
+            photo_tasks([tmp_path / path for path in paths], tmp_path / results)
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\0", b'image,face\n"', b"\xff"])
+def test_a_table_that_is_none_is_replaced(tmp_path, content):
+    (tmp_path / "predictions.csv").write_bytes(content)
+    task = Task("a", tmp_path / "a\udcff.jpg")
+    predictions = Predictions(tmp_path, ".pts")
+    assert not predictions.has(task, draw=False)
+    predictions.start([task])
+    face = aligner.Face(np.zeros((1, 2)), 0.5, 2, True, 0.25)
+    predictions.add(task, [np.array([1, 2, 3, 4.5])], [face])
+    (tmp_path / "a.pts").touch()
+    again = Predictions(tmp_path, ".pts")
+    assert again.has(task, draw=False) and not again.has(task, draw=True)
+    assert not again.has(Task("a", tmp_path / "another.jpg"), draw=False)
+    line = (tmp_path / "predictions.csv").read_bytes().splitlines()[1]
+    assert line.endswith(b"a\xff.jpg,1,a.pts,1.00,2.00,3.00,4.50,0.5,0.25,2,1")

@@ -1,5 +1,7 @@
 import json
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -126,6 +128,59 @@ def test_images_are_rgb(tmp_path, monkeypatch):
     monkeypatch.setattr(shape_io, "MAX_IMAGE_PIXELS", 11)
     with pytest.raises(InputError, match="4x3 pixels are too many"):
         shape_io.read_image(tmp_path / "a.png")
+
+
+def test_every_kind_of_image(tmp_path):
+    """Grey, palette, alpha, CMYK, deep, animated, and turned by its EXIF data."""
+    colour = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    image = Image.fromarray(colour)
+    grey = np.asarray(image.convert("L"))
+    opaque = image.copy()
+    opaque.putalpha(128)
+    opaque.save(tmp_path / "alpha.png")
+    image.save(tmp_path / "animated.png", save_all=True, append_images=[Image.new("RGB", (8, 6))])
+    image.convert("CMYK").save(tmp_path / "cmyk.tif")
+    Image.fromarray(grey.astype(np.uint16) * 16).save(tmp_path / "deep.png")
+    Image.fromarray(np.float32(grey) / 255 - 7).save(tmp_path / "float.tif")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    image.save(tmp_path / "turned.png", exif=exif)
+    stretched = np.rint((grey - grey.min()) * (255 / np.ptp(grey.astype(float))))
+    for name, expected, tolerance in (
+        ("alpha.png", colour, 0),
+        ("animated.png", colour, 0),
+        ("cmyk.tif", colour, 1),
+        ("deep.png", stretched[..., None], 0),
+        ("float.tif", stretched[..., None], 1),
+        ("turned.png", np.rot90(colour, -1), 0),
+    ):
+        found = shape_io.read_image(tmp_path / name)
+        assert found.dtype == np.uint8 and found.shape[2] == 3
+        np.testing.assert_allclose(found.astype(int), expected + np.zeros(3), atol=tolerance)
+    Image.new("I;16", (3, 3), 1000).save(tmp_path / "constant.png")
+    assert not shape_io.read_image(tmp_path / "constant.png").any()
+
+
+def test_huge_images_are_one_clear_line(tmp_path, recwarn):
+    # Pillow only warns of the first.
+    for side, message in ((10_001, "10001x10001 pixels are too many"), (30_000, "too many")):
+        header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+        chunk = b"IHDR" + header
+        content = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content + b"\0\0\0\0IDAT")
+        with pytest.raises(InputError, match=message):
+            shape_io.read_image(tmp_path / "bomb.png")
+    assert not recwarn
+
+
+def test_no_program_is_started_to_read_an_image(tmp_path):
+    (tmp_path / "a.jpg").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    )
+    with pytest.raises(InputError, match="not a readable image"):
+        shape_io.read_image(tmp_path / "a.jpg")
+    assert ".eps" not in shape_io.image_formats()
+    assert {".jpg", ".png", ".ppm", ".webp", ".tif"} <= shape_io.image_formats().keys()
 
 
 def test_unreadable_images(tmp_path):
