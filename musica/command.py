@@ -3,7 +3,8 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from absl import app, flags, logging
 
@@ -52,18 +53,23 @@ def run(
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and Keras without what their native code writes while they load.
+    """Imports TensorFlow and Keras quietly; their log level is not heeded while they load."""
+    with quiet():
+        importlib.import_module("keras")
 
-    Its log level is not heeded that early. ``--verbosity`` of INFO or more shows everything.
-    """
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drops what native code writes to stderr; ``--verbosity`` of INFO or more shows it."""
     if flags.FLAGS.is_parsed() and logging.get_verbosity() >= logging.INFO:
+        yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
-        importlib.import_module("keras")
+        yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)

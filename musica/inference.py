@@ -288,7 +288,8 @@ def _detector(tasks: Iterable[Task]):
         return None
     from musica.detector import FaceDetector
 
-    return FaceDetector()
+    with command.quiet():
+        return FaceDetector()
 
 
 def _iterations(config: InferenceConfig, count: int) -> int | None:

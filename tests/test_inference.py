@@ -296,6 +296,18 @@ def test_a_list_without_boxes(photos, data):
     assert [row["landmarks"] for row in table(folder)] == ["sub/two.pts", "sub/two_face2.pts"]
 
 
+def test_arguments_are_images(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "musica.inference", "missing.jpg", "--resDir", "results", "--draw"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(inference.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path / 'missing.jpg'}: no such file or folder\n"
+
+
 def test_names_of_results(tmp_path):
     names = ("a.jpg", "a.png", "b_face2.jpg", "c.d.tif", "sub/a.gif", "out/a.png")
     for name in names:
