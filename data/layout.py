@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from musica import geometry, shape_io
+from musica.box_conventions import overlaps
 from musica.config import option
 from musica.errors import InputError
 
@@ -281,19 +282,10 @@ class _Boxes:
             box = shape_io.read_box(path) if path.is_file() else None
         elif self.detector:
             found = self.detector.detect(pixels)
-            box = max(found, key=lambda box: overlap(box, tight), default=None)
-            if box is not None and overlap(box, tight) < MIN_OVERLAP:
-                box = None
+            shares = overlaps(tight, np.reshape(found, (-1, 4)))
+            box = found[shares.argmax()] if (shares >= MIN_OVERLAP).any() else None
         if box is None:
             self.missing += 1
             return tight
         geometry.rounded_box(box)
         return box
-
-
-def overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes x0, y0, x1, y1."""
-    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    common = np.prod(sides.clip(0))
-    areas = [np.prod(box[2:] - box[:2]) for box in (first, second)]
-    return common / (sum(areas) - common)

@@ -1,6 +1,5 @@
 """Speed of inference, by every way to run a model, beside its peers."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -35,12 +34,11 @@ def measure(config, threads: int) -> list[str]:
 
     Args:
         config: a ``benchmark.BenchmarkConfig``.
-        threads: of TensorFlow, LiteRT and BLAS.
+        threads: of TensorFlow and LiteRT.
 
     Returns:
         Rows of the table that ``HEADER`` begins; a peer's name with its ratio to the first row.
     """
-    os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
     command.import_tensorflow()
     import tensorflow as tf
 

@@ -171,16 +171,10 @@ def summarise(
 ) -> dict:
     """The numbers that are printed and go into calibration.json; NMEs are fractions."""
     errors, estimates, costs = measured.errors, measured.estimates, measured.multiply_adds
-    by_estimate = selection.curve(errors, estimates, costs)
-    curves = {
-        "estimate": by_estimate,
-        "per_iteration": selection.per_iteration_curve(errors, estimates, costs),
-        "fixed": selection.fixed_curve(errors, costs),
-        "oracle": selection.oracle_curve(errors, costs),
-    }
+    curves = measured.curves
     savings = {}
     for increase in INCREASES:
-        limit = (1 + increase) * by_estimate.errors[0]
+        limit = (1 + increase) * curves["estimate"].errors[0]
         savings[str(increase)] = {
             name: float(1 - c.multiply_adds[selection.cheapest(c, limit)] / costs[-1])
             for name, c in curves.items()

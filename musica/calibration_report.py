@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,17 @@ class Measurements:
     errors: np.ndarray
     estimates: np.ndarray
     multiply_adds: Sequence[int]
+
+    @cached_property
+    def curves(self) -> dict[str, selection.Curve]:
+        """The trade-offs, by who or what stops the faces."""
+        measured = self.errors, self.estimates, self.multiply_adds
+        return {
+            "estimate": selection.curve(*measured),
+            "per_iteration": selection.per_iteration_curve(*measured),
+            "fixed": selection.fixed_curve(self.errors, self.multiply_adds),
+            "oracle": selection.oracle_curve(self.errors, self.multiply_adds),
+        }
 
 
 def lines(summary: dict) -> Iterator[str]:
@@ -97,18 +108,12 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
     from matplotlib.figure import Figure
 
     folder = Path(folder)
-    by_estimate = selection.curve(measured.errors, measured.estimates, measured.multiply_adds)
-    per_iteration = selection.per_iteration_curve(
-        measured.errors, measured.estimates, measured.multiply_adds
-    )
-    by_oracle = selection.oracle_curve(measured.errors, measured.multiply_adds)
-    curves = {"estimate": by_estimate, "per iteration": per_iteration, "oracle": by_oracle}
     shape_io.write_text(folder / "calibration.json", json.dumps(summary, indent=2) + "\n")
-    shape_io.write_text(folder / "curve.csv", _table(curves))
+    shape_io.write_text(folder / "curve.csv", _table(measured.curves))
     paths = [folder / "calibration.json", folder / "curve.csv"]
     drawings = {
         "estimates": partial(_estimates, measured, summary),
-        "savings": partial(_savings, curves, summary),
+        "savings": partial(_savings, measured.curves, summary),
     }
     if summary["fail_threshold"] is not None:
         drawings["failure_roc"] = partial(_roc, measured, summary)
@@ -128,10 +133,11 @@ def _table(curves: dict[str, selection.Curve]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["chosen by", "stop_threshold or price", "nme", "multiply_adds", "iterations"])
-    for name, points in curves.items():
+    for name in ("estimate", "per_iteration", "oracle"):
+        points = curves[name]
         columns = (points.settings, points.errors, points.multiply_adds, points.iterations)
         for row in zip(*columns, strict=True):
-            table.writerow([name, *(f"{value:.8g}" for value in row)])
+            table.writerow([name.replace("_", " "), *(f"{value:.8g}" for value in row)])
     return text.getvalue()
 
 
@@ -171,7 +177,7 @@ def _savings(curves: dict[str, selection.Curve], summary: dict, figure) -> None:
     axes.plot(*fixed, "o:", color=FIXED, markersize=5, label="1, 2, ... iterations for every face")
     for key, colour, name in (
         ("estimate", ESTIMATE, "stopped by the estimate"),
-        ("per iteration", COLOURS[3], "with a threshold per iteration"),
+        ("per_iteration", COLOURS[3], "with a threshold per iteration"),
         ("oracle", ORACLE, "stopped by an oracle (true errors)"),
     ):
         points = curves[key]

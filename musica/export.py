@@ -142,13 +142,13 @@ def save_graphs(model, folder: Path | str) -> None:
     """
     import tensorflow as tf
 
-    points = tf.TensorSpec((None, model.landmark_count, 2))
-    specification = {
-        "image": tf.TensorSpec((None, None, None, 3)),
-        "initial": points,
-        "displacement": points,
-        "hidden": tf.TensorSpec((None, model.hidden_size)),
+    shapes = {
+        "image": (None, None, None, 3),
+        "initial": (None, model.landmark_count, 2),
+        "displacement": (None, model.landmark_count, 2),
+        "hidden": (None, model.hidden_size),
     }
+    specification = {name: tf.TensorSpec(shape, name=name) for name, shape in shapes.items()}
 
     def graph(k):
         def iterate(image, initial, displacement, hidden):
@@ -156,9 +156,7 @@ def save_graphs(model, folder: Path | str) -> None:
             state, landmarks, error = model.iterate(k, image, initial, state)
             return {**state, "landmarks": landmarks, "error": error}
 
-        return tf.function(iterate).get_concrete_function(
-            **{name: tf.TensorSpec(spec.shape, name=name) for name, spec in specification.items()}
-        )
+        return tf.function(iterate).get_concrete_function(**specification)
 
     if Path(folder).exists():
         raise InputError(f"{folder} exists")

@@ -1,8 +1,9 @@
 """From image and crop to the normalised pyramid (``method.md`` section 1, steps 2-8).
 
 Release functions: ``crop_bbs_from_image``, ``correct_image_roll``, ``scale_image``,
-``build_image_pyr``. Whatever acts on one axis at a time (``resampling``) is a sparse matrix over
-rows and another over columns. Only a turned crop needs a true two-dimensional warp.
+``build_image_pyr``. Copying, shifting, resizing, blurring and subsampling are all linear and act on
+one axis at a time, so each is a sparse matrix over rows and another over columns. Only a turned
+crop needs a true two-dimensional warp.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,19 @@ from scipy import ndimage, sparse
 
 from musica.errors import InputError
 from musica.geometry import Crop, image_window
-from musica.resampling import CONSTANT_DEVIATION, crop_taps, level_matrix, resize_taps
 
 LEVELS = 3
+# One grey level in one pixel of a crop makes ten times this; rounding makes less.
+CONSTANT_DEVIATION = 1e-6
 MAX_TURNED_PIXELS = 100_000_000
+PYRAMID_SIGMA = 2 / 3  # menpo's gaussian_pyramid with downscale 2
+
+
+def _linear_taps(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two pixels around fractional positions and their weights: (..., 2) each."""
+    lower = np.floor(positions).astype(np.int32)  # the index type of a sparse matrix
+    weight = positions - lower
+    return np.stack([lower, lower + 1], axis=-1), np.stack([1 - weight, weight], axis=-1)
 
 
 def _operator(
@@ -38,14 +48,30 @@ def _crop_operator(
     start: int, length: int, shift: float, scale: float, size: int, image_length: int, channels: int
 ) -> sparse.csr_matrix:
     """Matrix from an axis of the image to the same axis of the upright crop (steps 2-4)."""
-    taps = crop_taps(start, length, shift, scale, np.arange(size), image_length)
-    return _operator(*taps, image_length, channels)
+    taps, weights = _resize_taps(length, scale, size)
+    shifted, shift_weights = _linear_taps(taps - shift)  # (size, 2, 2)
+    weights = weights[..., None] * shift_weights
+    column = shifted + start
+    inside = (shifted >= 0) & (shifted < length) & (column >= 0) & (column < image_length)
+    weights = np.where(inside, weights, 0)
+    column = column.clip(0, image_length - 1)
+    return _operator(column.reshape(size, -1), weights.reshape(size, -1), image_length, channels)
+
+
+def _resize_taps(length: int, scale: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear resize of an axis: half-pixel centres, clamped edges, no antialiasing."""
+    taps, weights = _linear_taps((np.arange(size) + 0.5) / scale - 0.5)
+    return taps.clip(0, length - 1), weights
 
 
 @lru_cache(maxsize=2048)
 def _level_operator(length: int, channels: int) -> sparse.csr_matrix:
     """Matrix from an axis of one pyramid level to the next (step 7)."""
-    operator = sparse.kron(level_matrix(length), np.eye(channels), format="csr")
+    gaussian = ndimage.gaussian_filter1d(np.eye(length), PYRAMID_SIGMA, axis=0)
+    half = length / 2
+    taps, weights = _linear_taps(np.arange(np.ceil(half)) * (length - 1) / (half - 1))
+    sampled = (gaussian[taps.clip(0, length - 1)] * weights[..., None]).sum(axis=1)
+    operator = sparse.kron(sampled, np.eye(channels), format="csr")
     return operator.astype(np.float32)
 
 
@@ -88,7 +114,7 @@ def crop_image(image: np.ndarray, crop: Crop) -> np.ndarray:
     region = np.zeros((height, width, window.shape[2]), np.float32)
     region[-y0 : window.shape[0] - y0, -x0 : window.shape[1] - x0] = pixels
     rows, columns = (
-        _operator(*resize_taps(length, crop.scale, np.arange(size)), length, channels)
+        _operator(*_resize_taps(length, crop.scale, size), length, channels)
         for length, size, channels in zip(
             crop.turned_shape, crop.shape, (1, window.shape[2]), strict=True
         )

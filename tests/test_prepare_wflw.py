@@ -13,6 +13,7 @@ from PIL import Image
 from tiny_faces import landmarks
 
 from musica import dataset, shape_io
+from musica.box_conventions import overlaps
 from musica.errors import InputError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -234,10 +235,12 @@ def test_a_missing_detector_is_said(source, monkeypatch):
 
 def test_a_neighbours_box_is_not_taken():
     box = np.array([0.0, 0.0, 10.0, 10.0])
-    assert layout.overlap(box, box) == 1
-    assert layout.overlap(box, np.add(box, [5, 0, 5, 0])) == pytest.approx(1 / 3)
-    assert layout.overlap(box, np.add(box, [8, 0, 8, 0])) < layout.MIN_OVERLAP
-    assert layout.overlap(box, box + 20) == 0
+    others = [box, np.add(box, [5, 0, 5, 0]), np.add(box, [8, 0, 8, 0]), box + 20]
+    same, third, little, none = overlaps(box, np.array(others))
+    assert same == 1
+    assert third == pytest.approx(1 / 3)
+    assert little < layout.MIN_OVERLAP
+    assert none == 0
 
 
 def test_rare_shapes_are_repeated(source):
