@@ -1,0 +1,123 @@
+"""Writes a harder variant of a data set: noisy boxes, or rolled faces.
+
+    python data/perturb.py --kind=box --image_dir=<set>/images --filenames=list.txt --output=noisy
+    python data/perturb.py --kind=roll --image_dir=<set>/images --filenames=list.txt --output=rolled
+
+``box``: the landmarks' tight box grows by U(1, 1 + growth) about its centre and is shifted by
+U(-shift, shift) of its sides. ``roll``: the picture is rotated by U(smallest, largest) degrees to
+either side, on a canvas that holds all of it, black outside; the box is the tight upright box of
+the rotated landmarks. Both are drawn from a face's name and the seed: they do not depend on the
+list. Lists keep their names.
+"""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import layout
+import numpy as np
+from PIL import Image
+
+from musica import command, geometry, shape_io
+from musica.config import option
+from musica.errors import InputError
+
+
+@dataclass(frozen=True)
+class PerturbConfig:
+    """Keys of the command."""
+
+    kind: str = option("", "box: noisy boxes; roll: rolled pictures")
+    image_dir: str = option("", "folder of the pictures, each with its .pts beside it", path=True)
+    filenames: list[str] = option([], "lists of images", path=True)
+    output: str = option("", "folder to write; it must not exist yet", path=True)
+    seed: int = option(0, "of all that is drawn")
+    growth: float = option(0.2, "box: the sides are scaled by 1 to 1 + this")
+    shift: float = option(0.1, "box: it is shifted by up to this share of its sides")
+    smallest_roll: float = option(30.0, "roll: degrees, from")
+    largest_roll: float = option(90.0, "roll: and to, to either side")
+
+
+@dataclass(frozen=True)
+class _OwnBoxes(layout.LayoutConfig):
+    """Every face comes with its box."""
+
+    BOXES = ("official",)
+
+
+def perturb(config: PerturbConfig) -> bool:
+    """Writes the variant; returns whether some faces were left out."""
+    for key in ("image_dir", "filenames"):
+        if not getattr(config, key):
+            raise InputError(f"{key} is missing")
+    if config.kind not in KINDS:
+        raise InputError(f"kind must be {' or '.join(KINDS)}, not {config.kind!r}")
+    listed: dict[str, list[str]] = {}
+    for path in config.filenames:
+        for name in shape_io.read_list(path):
+            listed.setdefault(name, []).append(Path(path).stem)
+
+    def face(name: str) -> layout.Face:
+        image = Path(config.image_dir, name)
+        points = shape_io.read_landmarks(image.with_suffix(".pts"))
+        rng = np.random.default_rng([config.seed, zlib.crc32(name.encode())])
+        return KINDS[config.kind](config, name, image, points, tuple(listed[name]), rng)
+
+    return layout.write(_OwnBoxes(output=config.output, boxes="official"), list(listed), face)
+
+
+def _with_noisy_box(config, name, image, points, lists, rng) -> layout.Face:
+    """The face as it is, in another box."""
+    box = noisy_box(geometry.bounding_box(points), config.growth, config.shift, rng)
+    return layout.Face(name, image, points, lists, box)
+
+
+def _rolled(config, name, image, points, lists, rng) -> layout.Face:
+    """The face in a rotated picture, a PNG: no loss but the interpolation's."""
+    degrees = rng.uniform(config.smallest_roll, config.largest_roll) * rng.choice([-1, 1])
+    pixels, points = rotated(shape_io.read_image(image), points, degrees)
+    name = PurePosixPath(name).with_suffix(".png").as_posix()
+    return layout.Face(name, pixels, points, lists, geometry.bounding_box(points))
+
+
+KINDS = {"box": _with_noisy_box, "roll": _rolled}
+
+
+def noisy_box(box: np.ndarray, growth: float, shift: float, rng: np.random.Generator) -> np.ndarray:
+    """Scales a box by one U(1, 1 + growth) and shifts it by U(-shift, shift) of its sides."""
+    sides, centre = box[2:] - box[:2], (box[:2] + box[2:]) / 2
+    half = sides * rng.uniform(1, 1 + growth) / 2
+    centre = centre + sides * rng.uniform(-shift, shift, 2)
+    return np.concatenate([centre - half, centre + half])
+
+
+def rotated(
+    pixels: np.ndarray, points: np.ndarray, degrees: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotates a picture clockwise, on a canvas that holds all of it, zeros outside.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        points: (N, 2) landmarks, (y, x) pixels.
+        degrees: by how much; positive turns the x axis towards the y axis.
+
+    Returns:
+        The (H', W', 3) uint8 picture and the (N, 2) landmarks in it.
+    """
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    sides = np.array(pixels.shape[1::-1])
+    canvas = np.ceil(np.abs([[cosine, -sine], [sine, cosine]]) @ sides - 1e-9).astype(int)
+    matrix = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    # Centres of the outlines, which is what Pillow's transform takes: pixel i covers [i, i + 1).
+    matrix[:2, 2] = canvas / 2 - matrix[:2, :2] @ (sides / 2)
+    picture = Image.fromarray(pixels).transform(
+        tuple(canvas.tolist()),
+        Image.Transform.AFFINE,
+        tuple(np.linalg.inv(matrix)[:2].ravel()),
+        Image.Resampling.BICUBIC,
+    )
+    return np.asarray(picture), geometry.transform_points(matrix, points + 0.5) - 0.5
+
+
+if __name__ == "__main__":
+    command.run(PerturbConfig, perturb, __doc__)
