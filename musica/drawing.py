@@ -4,22 +4,35 @@ Release: ``show_flm_on_image.py``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from musica.labels import Caption, number_directions, place_captions
 from musica.landmarks import SCHEMES
+from musica.pen import RED, RIM, WHITE, Pen, tiles
 
 # A small face is enlarged to this many pixels, a numbered one more; a picture at most to MAX_SIDE.
 FACE_SIZE = 320
 NUMBERED_FACE_SIZE = 900
 MAX_SIDE = 2000
-# Lines are drawn this much larger and reduced, which smooths their edges.
-SUPERSAMPLE = 2
+# A caption must not cover the forehead either; share of the height from the brows to the chin.
+FOREHEAD = 0.2
+OUTWARD = np.array([-1, -1, 1, 1])
 
-GREEN, YELLOW, RED = (60, 255, 110, 255), (255, 214, 0, 255), (255, 45, 45, 255)
-DARK, WHITE = (0, 0, 0, 170), (255, 255, 255, 255)
+GREEN, MARGIN = (60, 255, 110, 255), (30, 30, 30, 255)
+DARK_PLATE, RED_PLATE = (0, 0, 0, 200), (215, 20, 20, 230)
+# Of the parts; GREEN are points of no known scheme, RED is kept for what failed.
+PART_COLOURS = {
+    "jaw": (90, 185, 255, 255),
+    "brows": (255, 170, 30, 255),
+    "nose": (255, 240, 70, 255),
+    "eyes": (60, 255, 190, 255),
+    "outer mouth": (255, 110, 230, 255),
+    "inner mouth": (200, 160, 255, 255),
+    "pupils": (255, 255, 255, 255),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +42,8 @@ class DrawnFace:
     Attributes:
         landmarks: (N, 2), (y, x) image pixels; contours are drawn where N is a known scheme's.
         box: (4,) x0, y0, x1, y1 in image pixels, or None.
-        failed: whether the face is marked in red.
-        caption: a line of text under the face.
+        failed: whether the face is marked as failed.
+        caption: a line of text beside the face.
     """
 
     landmarks: np.ndarray
@@ -55,108 +68,164 @@ def draw_face(
 def draw_faces(
     image: np.ndarray, faces: Sequence[DrawnFace], *, numbers: bool = False
 ) -> Image.Image:
-    """Draws the contours, points and boxes of faces; if they are small, all is enlarged.
+    """Draws the contours, points, boxes and captions of faces; if they are small, all is enlarged.
+
+    Each part of a face has its colour. A failed face is red, has a crossed-out corner, and its
+    caption says so. The picture gets a margin below if a face leaves its caption no room.
 
     Args:
         image: (H, W, 3) uint8.
-        faces: at least one.
-        numbers: whether each point is numbered, from 0.
+        faces: what is drawn.
+        numbers: whether each point is numbered, from 0; the picture is then cut to the faces, and
+            enlarged more.
 
     Returns:
         The picture, RGB.
     """
-    # Points far outside the picture, which no one sees, would take forever.
-    reach = max(image.shape)
-    points = [np.clip(face.landmarks, -reach, 2 * reach) for face in faces]
-    extent = max(min(float(np.ptp(landmarks, axis=0).max()) for landmarks in points), 1.0)
-    wanted = (NUMBERED_FACE_SIZE if numbers else FACE_SIZE) / extent
-    zoom = max(1.0, min(wanted, MAX_SIDE / max(image.shape[:2])))
+    if numbers and faces:
+        image, faces = _cut(image, faces)
+    zoom = _zoom(image, faces, NUMBERED_FACE_SIZE if numbers else FACE_SIZE)
     size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
-    picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
-
-    # Large faces need no smoothing, and would need much memory for it.
-    fine = SUPERSAMPLE if max(size) <= MAX_SIDE else 1
-    layer = Image.new("RGBA", (size[0] * fine, size[1] * fine), (0, 0, 0, 0))
-    for face, landmarks in zip(faces, points, strict=True):
-        radius = max(1.0, float(np.ptp(landmarks[:, 1])) * zoom / 80)
-        pen = _Pen(ImageDraw.Draw(layer), zoom * fine, radius * fine)
-        _draw(pen, face, landmarks, reach, numbers)
-    layer = layer.resize(size, Image.Resampling.BOX)
-    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
-
-
-def _draw(pen: "_Pen", face: DrawnFace, landmarks: np.ndarray, reach: int, numbers: bool) -> None:
-    """Draws a face with landmarks, and a box, that are within reach."""
-    colour = RED if face.failed else GREEN
-    corners = landmarks
-    if face.box is not None:
-        box = np.clip(face.box, -reach, 2 * reach)
-        corners = np.array([box[1::-1], box[:1:-1]])
-        pen.box(box, RED if face.failed else YELLOW)
-    pen.contours(landmarks, colour)
-    pen.points(landmarks, colour)
+    picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC).convert("RGBA")
+    sketches = [_Sketch(face, zoom, size) for face in faces]
+    for corners in tiles(size):
+        seen = [sketch for sketch in sketches if sketch.reaches(corners)]
+        if seen:
+            pen = Pen(corners)
+            for sketch in seen:
+                sketch.draw(pen)
+            picture.alpha_composite(pen.reduced(), corners[:2])
     if numbers:
-        pen.numbers(landmarks)
-    if face.caption:
-        pen.caption(corners, face.caption)
+        for sketch in sketches:
+            sketch.draw_numbers(ImageDraw.Draw(picture))
+    return _captioned(picture, [sketch for sketch in sketches if sketch.text]).convert("RGB")
 
 
-class _Pen:
-    """Draws in image coordinates on an enlarged layer.
+def _captioned(picture: Image.Image, sketches: Sequence["_Sketch"]) -> Image.Image:
+    """Adds the captions, and a margin if one needs it."""
+    captions = [sketch.caption(picture.size) for sketch in sketches]
+    plates, size = place_captions(captions, picture.size)
+    if size != picture.size:
+        whole = Image.new("RGBA", size, MARGIN)
+        whole.paste(picture)
+        picture = whole
+    draw = ImageDraw.Draw(picture)
+    for sketch, plate in zip(sketches, plates, strict=True):
+        corners = tuple(np.rint(plate.corners).astype(int))
+        pen = Pen(corners)
+        pen.plate(corners, plate.font_size * 0.3, RED_PLATE if sketch.failed else DARK_PLATE)
+        picture.alpha_composite(pen.reduced(), corners[:2])
+        # Letters are smooth by themselves, and sharper if they are not reduced.
+        font = ImageFont.load_default(plate.font_size)
+        for xy, line in plate.lines_in_place():
+            draw.text(xy, line, WHITE, font, "mm")
+    return picture
+
+
+def _cut(image: np.ndarray, faces: Sequence[DrawnFace]) -> tuple[np.ndarray, list[DrawnFace]]:
+    """The part of a picture that has the faces, and the faces in it."""
+    points = np.concatenate([_within(face.landmarks, max(image.shape)) for face in faces])
+    margin = np.ptp(points, axis=0).max() / 3
+    last = np.array(image.shape[:2]) - 1
+    y0, x0 = origin = np.clip(points.min(axis=0) - margin, 0, last).astype(int)
+    y1, x1 = np.clip(points.max(axis=0) + margin, origin, last).astype(int) + 1
+    moved = [
+        replace(
+            face,
+            landmarks=face.landmarks - origin,
+            box=None if face.box is None else face.box - np.array([x0, y0, x0, y0]),
+        )
+        for face in faces
+    ]
+    return image[y0:y1, x0:x1], moved
+
+
+def _zoom(image: np.ndarray, faces: Sequence[DrawnFace], face_size: int) -> float:
+    """How much the picture is enlarged, so that its smallest face can be seen."""
+    reach = max(image.shape)
+    extents = [np.ptp(_within(face.landmarks, reach), axis=0).max() for face in faces]
+    wanted = face_size / max(1.0, min(extents, default=np.inf))
+    return max(1.0, min(wanted, MAX_SIDE / max(image.shape[:2])))
+
+
+def _within(coordinates: np.ndarray, reach: float) -> np.ndarray:
+    """Points far outside a picture, which no one sees, would take forever."""
+    return np.clip(coordinates, -reach, 2 * reach)
+
+
+class _Sketch:
+    """A face in picture pixels, its lines as wide as befits its size and the picture's.
 
     Args:
-        draw: the layer.
-        zoom: layer pixels for each image pixel.
-        radius: of a point, in layer pixels.
+        face: the face.
+        zoom: picture pixels for each image pixel.
+        size: width and height of the picture.
     """
 
-    def __init__(self, draw: ImageDraw.ImageDraw, zoom: float, radius: float):
-        self.draw = draw
-        self.zoom = zoom
-        self.radius = radius
+    def __init__(self, face: DrawnFace, zoom: float, size: tuple[int, int]):
+        reach = max(size)
+        # (x, y), the centres of their image pixels.
+        self.points = _within((face.landmarks[:, ::-1] + 0.5) * zoom, reach)
+        self.failed = face.failed
+        words = ["failed"] * face.failed + [face.caption]
+        self.text = ", ".join(words) if face.caption else ""
+        extent = float(np.ptp(self.points, axis=0).max())
+        self.radius = max(1.0, extent / 80, min(reach / 1000, extent / 45))
+        bounds = np.concatenate([self.points.min(axis=0), self.points.max(axis=0)])
+        self.frame = None
+        if face.box is not None:
+            self.frame = _within((np.asarray(face.box) + 0.5) * zoom, reach)
+        elif face.failed:
+            margin = 3 * self.radius * OUTWARD
+            self.frame = np.clip(bounds + margin, self.radius, np.tile(size, 2) - self.radius)
+        framed = bounds if self.frame is None else self.frame
+        low, high = np.minimum(bounds, framed)[:2], np.maximum(bounds, framed)[2:]
+        self.bounds = np.concatenate([low, high])
+        self.badge = np.clip(framed[[2, 1]], 4 * self.radius, np.array(size) - 4 * self.radius)
+        self.scheme = SCHEMES.get(len(self.points))
 
-    def _xy(self, points: np.ndarray) -> list[tuple[float, float]]:
-        """Layer positions (x, y) of (N, 2) points (y, x): the centres of their image pixels."""
-        return [((x + 0.5) * self.zoom, (y + 0.5) * self.zoom) for y, x in points]
+    def reaches(self, corners: tuple[float, ...]) -> bool:
+        """Whether something of the face may be inside x0, y0, x1, y1."""
+        x0, y0, x1, y1 = self.bounds + 6 * self.radius * OUTWARD
+        return x0 < corners[2] and y0 < corners[3] and x1 > corners[0] and y1 > corners[1]
 
-    def _line(self, xy: list, colour: tuple) -> None:
-        """A line with a dark rim, which shows on any skin and background."""
-        for width, ink in ((self.radius * 1.2, DARK), (self.radius * 0.7, colour)):
-            self.draw.line(xy, ink, max(1, round(width)), joint="curve")
+    def caption(self, size: tuple[int, int]) -> Caption:
+        """What is written beside the face."""
+        x0, y0, x1, y1 = self.bounds + self.radius * OUTWARD
+        covered = np.array([x0, y0 - FOREHEAD * (y1 - y0), x1, y1])
+        font_size = max(14.0, 4.5 * self.radius, max(size) / 80)
+        return Caption(self.text, tuple(np.clip(covered, 0, np.tile(size, 2))), font_size)
 
-    def box(self, box: np.ndarray, colour: tuple) -> None:
-        """The box, around its corner pixels."""
-        x0, y0, x1, y1 = box
-        self._line(self._xy([(y0, x0), (y0, x1), (y1, x1), (y1, x0), (y0, x0)]), colour)
+    def colours(self) -> list[tuple]:
+        """The colour of each point."""
+        if self.failed or self.scheme is None:
+            return [RED if self.failed else GREEN] * len(self.points)
+        parts = self.scheme.parts.items()
+        colours = {index: PART_COLOURS[part] for part, indices in parts for index in indices}
+        return [colours[index] for index in range(len(self.points))]
 
-    def contours(self, landmarks: np.ndarray, colour: tuple) -> None:
-        """The lines of the face, if the landmarks are a known scheme's."""
-        scheme = SCHEMES.get(len(landmarks))
-        for contour in scheme.contours if scheme else ():
-            points = contour.points + contour.points[:1] * contour.closed
-            self._line(self._xy(landmarks[list(points)]), (*colour[:3], 190))
+    def draw(self, pen: Pen) -> None:
+        """Draws the frame, the contours and the points."""
+        colours = self.colours()
+        if self.frame is not None:
+            corners = self.frame[[[0, 1], [2, 1], [2, 3], [0, 3], [0, 1]]]
+            colour, width = (RED, 1.0) if self.failed else (WHITE, 0.5)
+            pen.line(corners, colour, width * self.radius)
+        for contour in self.scheme.contours if self.scheme else ():
+            indices = list(contour.points + contour.points[:1] * contour.closed)
+            pen.line(self.points[indices], colours[indices[0]], 0.7 * self.radius)
+        pen.dots(self.points, colours, self.radius)
+        if self.failed:
+            pen.cross(self.badge, 3.5 * self.radius)
 
-    def points(self, landmarks: np.ndarray, colour: tuple) -> None:
-        """The landmarks as dots."""
-        rim = max(1, round(self.radius * 0.3))
-        for x, y in self._xy(landmarks):
-            self.draw.circle((x, y), self.radius, fill=colour, outline=DARK, width=rim)
-
-    def numbers(self, landmarks: np.ndarray) -> None:
-        """The landmarks' indices, beside them."""
-        font = ImageFont.load_default(self.radius * 1.8)
-        offset = self.radius * 1.1
-        for index, (x, y) in enumerate(self._xy(landmarks)):
-            self._text((x + offset, y - offset), str(index), font, WHITE, "lb")
-
-    def caption(self, points: np.ndarray, text: str) -> None:
-        """A line of text under the points, yet inside the picture."""
-        bottom = self.draw.im.size[1] - self.radius * 2
-        font = ImageFont.load_default(max(self.radius * 4, bottom / 60))
-        ((x, y),) = self._xy([(points[:, 0].max(), np.ptp(points[:, 1]) / 2 + points[:, 1].min())])
-        y = min(y + self.radius * 3 + font.size, bottom)
-        self._text((x, y), text, font, WHITE, "ms")
-
-    def _text(self, xy: tuple, text: str, font, colour: tuple, anchor: str) -> None:
-        rim = max(1, round(font.size / 10))
-        self.draw.text(xy, text, colour, font, anchor, stroke_width=rim, stroke_fill=DARK)
+    def draw_numbers(self, texts: ImageDraw.ImageDraw) -> None:
+        """Writes the landmarks' indices beside them."""
+        font_size = max(10.0, self.radius * 1.7)
+        font = ImageFont.load_default(font_size)
+        rim = max(1, round(font_size / 8))
+        inside = np.array(texts.im.size) - 1
+        for index, direction in enumerate(number_directions(self.points[:, ::-1])[:, ::-1]):
+            half = np.array([font.getlength(str(index)), font_size * 0.75]) / 2 + rim
+            away = self.radius + np.abs(direction) @ half
+            xy = np.clip(self.points[index] + direction * away, half, inside - half)
+            texts.text(tuple(xy), str(index), WHITE, font, "mm", stroke_width=rim, stroke_fill=RIM)

@@ -23,10 +23,10 @@ class ShowConfig:
     estimated_dir: str | None = option(None, "folder of the landmarks (.pts)", path=True)
     bb_root: str | None = option(None, "folder of the boxes (.pts); None: no boxes", path=True)
     output_dir: str | None = option(None, "folder for the pictures (.png)", path=True)
-    numbers: bool = option(False, "number the points")
-    estimates: bool = option(False, "write the estimated error (.txt beside the .pts) below a face")
+    numbers: bool = option(False, "number the points; the picture is cut to the face")
+    estimates: bool = option(False, "write the estimated error (the .txt) beside a face")
     fail_threshold: float | None = option(
-        None, "draw faces whose estimated error is above it in red"
+        None, "mark faces whose estimated error is above it as failed"
     )
 
 
