@@ -12,6 +12,8 @@ from musica.landmarks import SCHEMES
 # Captions shrink where there is little room, but not below this; in pixels.
 SMALLEST_FONT = 12
 LINE_HEIGHT = 1.25
+# Height by width from which there is room for numbers inside of a mouth.
+OPEN_MOUTH = 0.25
 
 
 @dataclass(frozen=True)
@@ -170,26 +172,38 @@ def number_directions(points: np.ndarray) -> np.ndarray:
     if scheme is None:
         return _unit(points - middle)
     directions = np.tile([0.0, 1.0], (len(points), 1))
-    inner_mouth = set(scheme.parts["inner mouth"])
     for contour in scheme.contours:
         indices = list(contour.points)
-        line = points[indices]
-        if contour.closed:
-            tangents = np.roll(line, -1, axis=0) - np.roll(line, 1, axis=0)
-            outward = line - line.mean(axis=0)
-        else:
-            tangents = np.gradient(line, axis=0)
-            outward = line - middle
-        normals = _unit(tangents[:, ::-1] * [1, -1])
-        sides = np.sum(normals * outward, axis=1, keepdims=True)
-        # A line through the middle, the bridge of the nose, has no outside.
-        undecided = np.abs(sides) < 0.2 * np.linalg.norm(outward, axis=1, keepdims=True)
-        sides = np.where(undecided & (not contour.closed), normals[:, 1:], sides)
-        normals *= np.where(sides < 0, -1, 1)
-        if inner_mouth.issuperset(indices):  # its corners lie at those of the outer one
-            normals *= np.where(np.abs(normals[:, 1:]) > np.abs(normals[:, :1]), -1, 1)
+        normals = _outward(points[indices], middle, contour.closed)
+        if set(indices) <= set(scheme.parts["inner mouth"]):
+            normals = _inside_the_mouth(points[indices], normals)
         directions[indices] = normals
     return directions
+
+
+def _outward(line: np.ndarray, middle: np.ndarray, closed: bool) -> np.ndarray:
+    """Unit normals of a line through (K, 2) points: away from its inside, or from the middle."""
+    if closed:
+        following = np.roll(line, -1, axis=0)
+        clockwise = np.sum(line[:, 1] * following[:, 0] - line[:, 0] * following[:, 1]) >= 0
+        edges = _unit(following - line)
+        normals = _unit((edges + np.roll(edges, 1, axis=0))[:, ::-1])
+        return normals * ([-1, 1] if clockwise else [1, -1])
+    normals = _unit(np.gradient(line, axis=0)[:, ::-1] * [1, -1])
+    sides = np.sum(normals * _unit(line - middle), axis=1, keepdims=True)
+    # A line towards the middle, as the bridge of the nose, has no outside: to the right.
+    sides = np.where(np.abs(sides) < 0.2, normals[:, 1:], sides)
+    return normals * np.where(sides < 0, -1, 1)
+
+
+def _inside_the_mouth(line: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Turns the normals of the inner mouth inwards if it is open; if not, only at its corners.
+
+    The corners of the outer mouth are next to them.
+    """
+    height, width = np.ptp(line, axis=0)
+    at_corners = np.abs(normals[:, 1:]) > np.abs(normals[:, :1])
+    return normals * np.where(at_corners | (height > OPEN_MOUTH * width), -1, 1)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
