@@ -208,7 +208,8 @@ class _Sketch:
         """Draws the frame, the contours and the points."""
         colours = self.colours()
         if self.frame is not None:
-            corners = self.frame[[[0, 1], [2, 1], [2, 3], [0, 3], [0, 1]]]
+            # The first side comes again, because only inner corners are joined.
+            corners = self.frame[[[0, 1], [2, 1], [2, 3], [0, 3], [0, 1], [2, 1]]]
             colour, width = (RED, 1.0) if self.failed else (WHITE, 0.5)
             pen.line(corners, colour, width * self.radius)
         for contour in self.scheme.contours if self.scheme else ():
