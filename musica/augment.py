@@ -19,7 +19,9 @@ from musica.head_turn import LARGEST_TURN, HeadTurn
 # The part of an image that is augmented, as a multiple of the box's sides.
 AUGMENTED_PART = 2.0
 # A turn of the head is rendered by so many cells on each axis, bilinear within each.
-TURN_CELLS = 16
+TURN_CELLS = 8
+# The lowest resolution at which a face is shown, as a share of that of its crop.
+LOWEST_RESOLUTION = 0.25
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class AugmentConfig:
 
     augment_probability: float = option(0.5, "share of faces that are warped, recoloured, occluded")
     rotation: float = option(30.0, "largest rotation, degrees")
+    wide_rotation: float = option(0.0, "largest rotation of the share that is rotated further")
+    wide_rotation_probability: float = option(0.0, "share of augmented faces rotated further")
     shear: float = option(0.3, "largest shear on each axis")
     stretch: float = option(0.4, "x is scaled by 1 +- this")
     box_growth_y: float = option(0.1, "the box's height is scaled by 1 to 1 + this")
@@ -36,8 +40,10 @@ class AugmentConfig:
     occlusion_probability: float = option(1.0, "share of augmented faces with an occluder")
     grey_probability: float = option(0.5, "share of all faces turned grey")
     colour_clip: float = option(0.4, "up to this share of a channel's range is clipped at each end")
+    coarse_probability: float = option(0.0, "share of augmented faces at a lower resolution")
     mirror_probability: float = option(0.0, "share of all faces mirrored")
     turn: float = option(0.0, "largest synthetic turn of augmented heads, degrees; half to nod")
+    turn_probability: float = option(1.0, "share of augmented faces whose heads are turned")
 
     def __post_init__(self):
         if not 0 <= self.turn <= LARGEST_TURN:
@@ -86,7 +92,8 @@ def augment(
     if rng.random() < options.mirror_probability:
         image, landmarks, box = mirror(image, landmarks, box, mirror_order)
     if rng.random() < options.augment_probability:
-        turn = random_turn(box, rng, options) if options.turn else None
+        turned = options.turn and rng.random() < options.turn_probability
+        turn = random_turn(box, rng, options) if turned else None
         if turn is not None:
             landmarks = turn.forward(landmarks[:, ::-1])[:, ::-1]
         warp = random_warp(box, rng, options)
@@ -96,6 +103,8 @@ def augment(
         # the release renders the whole canvas and takes the colour ranges from there.
         to_window, size = _window(box, box_size, margin)
         image = _rendered(image, to_window @ warp.matrix, size, turn)
+        if rng.random() < options.coarse_probability:
+            image = coarsen(image, rng)
         image = clip_colours(image, rng, options.colour_clip)
         if rng.random() < options.occlusion_probability:
             image = occlude(image, warp.canvas, to_window, rng)
@@ -121,7 +130,10 @@ def mirror(
 
 def random_warp(box: np.ndarray, rng: np.random.Generator, options: AugmentConfig) -> Warp:
     """Draws a rotation, then a shear, then a stretch of x, about the centre of twice the box."""
-    angle = np.deg2rad(rng.uniform(-options.rotation, options.rotation))
+    share = options.wide_rotation_probability
+    wide = share and rng.random() < share
+    largest = options.wide_rotation if wide else options.rotation
+    angle = np.deg2rad(rng.uniform(-largest, largest))
     shear_x, shear_y = rng.uniform(-options.shear, options.shear, 2)
     stretch = rng.uniform(1 - options.stretch, 1 + options.stretch)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -200,6 +212,16 @@ def _moved_box(matrix: np.ndarray, box: np.ndarray) -> np.ndarray:
     """A box under a matrix that only scales and shifts."""
     corners = transform_points(matrix, box[[1, 0, 3, 2]].reshape(2, 2))
     return corners[:, ::-1].ravel()
+
+
+def coarsen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shows (H, W, 3) uint8 as if it had been taken with fewer pixels, the same shape."""
+    picture = Image.fromarray(image)
+    share = rng.uniform(LOWEST_RESOLUTION, 1)
+    small = picture.resize(
+        [max(1, round(side * share)) for side in picture.size], Image.Resampling.BILINEAR
+    )
+    return np.asarray(small.resize(picture.size, Image.Resampling.BILINEAR))
 
 
 def clip_colours(image: np.ndarray, rng: np.random.Generator, most: float = 0.4) -> np.ndarray:

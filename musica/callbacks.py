@@ -60,15 +60,15 @@ class AveragedWeights(keras.callbacks.Callback):
         self._swap()
 
     def save(self, model: keras.Model, path: Path) -> None:
-        """Saves the model with its averaged weights, whole or not at all."""
+        """Saves the model with its averaged weights, in float32, whole or not at all."""
         from musica.shape_io import replacing
 
+        exact = type(model).from_config({**model.get_config(), "dtype": "float32"})
         self._swap()
-        try:
-            with replacing(path) as temporary:
-                model.save(temporary)
-        finally:
-            self._swap()
+        exact.set_weights(model.get_weights())
+        self._swap()
+        with replacing(path) as temporary:
+            exact.save(temporary)
 
 
 class StopOnBadLoss(keras.callbacks.Callback):

@@ -48,7 +48,7 @@ class MDM(keras.Model):
         reference_shape=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # coordinates stay exact
         self.landmark_count = landmark_count
         if patch_indices is None:
             patch_indices = range(landmark_count)

@@ -32,6 +32,7 @@ class MuSiCa(keras.Model):
         hidden_size: H.
         use_attention: whether patches are weighted by the local attention.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
+        patch_dropout: share of the patches that are not seen in training.
         reference_shape: (N, 2) mean face, (y, x) crop pixels from the box's corner, or None. It
             and the following are not used by ``call``; they travel with the model, because
             inference needs them.
@@ -73,6 +74,7 @@ class MuSiCa(keras.Model):
         hidden_size: int = 512,
         use_attention: bool = True,
         kernel_initializer=None,
+        patch_dropout: float = 0.0,
         reference_shape=None,
         box_size: int = geometry.BOX_SIZE,
         margin: float = geometry.MARGIN,
@@ -81,7 +83,7 @@ class MuSiCa(keras.Model):
         calibration=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # coordinates stay exact
         if patch_indices is None:
             scheme = scheme_for(landmark_count)
             patch_indices = scheme.patch_indices[scheme.default_patch_count]
@@ -95,6 +97,7 @@ class MuSiCa(keras.Model):
         self.kernel_initializer = keras.initializers.get(
             kernel_initializer or release_initializer()
         )
+        self.patch_dropout = patch_dropout
         self.reference_shape = check_reference_shape(reference_shape, landmark_count)
         self.box_size = box_size
         self.margin = margin
@@ -110,6 +113,7 @@ class MuSiCa(keras.Model):
                 hidden_size,
                 use_attention,
                 kernel_initializer=self.kernel_initializer.clone(),
+                patch_dropout=patch_dropout,
                 name=f"step_{k}",
                 dtype=self.dtype_policy,
             )
@@ -189,6 +193,7 @@ class MuSiCa(keras.Model):
             "hidden_size": self.hidden_size,
             "use_attention": self.use_attention,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "patch_dropout": self.patch_dropout,
             "reference_shape": self.reference_shape,
             "box_size": self.box_size,
             "margin": self.margin,

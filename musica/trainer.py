@@ -44,8 +44,8 @@ class CascadeTraining(keras.Model):
                 self.means[f"{name}_{k}"] = keras.metrics.Mean(name=f"{name}_{k}")
         self.built = True
 
-    def call(self, inputs):
-        """Runs the cascade."""
+    def call(self, inputs, training=None):
+        """Runs the cascade; Keras tells its layers whether it is training."""
         return self.cascade(inputs)
 
     @property
@@ -103,7 +103,9 @@ def train_and_evaluate(config: TrainConfig) -> Path:
         callbacks += [checkpoints, history, *_summaries(config, training)]
         verbose = 1 if sys.stdout.isatty() else 2
     if done < total:
-        data = _samples(config, cascade, faces, augmentation=config, seed=config.seed)
+        data = _samples(
+            config, cascade, faces, augmentation=config, seed=config.seed, echo=config.echo
+        )
         _fit(
             training,
             strategy,
@@ -180,6 +182,7 @@ def _check(config: TrainConfig) -> None:
         "optimizer": ("adam",),
         "learning_rate_schedule": ("staircase", "cosine"),
         "strategy": distribution.STRATEGIES,
+        "precision": ("float32", "mixed_bfloat16"),
     }
     for key, allowed in choices.items():
         if getattr(config, key) not in allowed:
@@ -188,6 +191,10 @@ def _check(config: TrainConfig) -> None:
         value = getattr(config, key)
         if value is not None and value < 1:
             raise InputError(f"{key} must be at least 1")
+    if config.echo < 1 or config.batch_size % config.echo:
+        raise InputError(f"echo must divide batch_size {config.batch_size}, not {config.echo}")
+    if config.echo > 1 and config.strategy != "none":
+        raise InputError("echo needs strategy none")
     if config.keep_checkpoints < 0:
         raise InputError("keep_checkpoints must be at least 0")
     if config.initializer != "release":
@@ -216,6 +223,7 @@ def _build_model(config: TrainConfig, faces) -> keras.Model:
         "hidden_size": config.hidden_size,
         "kernel_initializer": None if config.initializer == "release" else config.initializer,
         "reference_shape": _reference_shape(config, faces, pretrained),
+        "dtype": config.precision,
     }
     if config.model == "mdm":
         model = MDM(**shared)
@@ -224,6 +232,7 @@ def _build_model(config: TrainConfig, faces) -> keras.Model:
             **shared,
             levels=config.levels,
             use_attention=config.use_attention,
+            patch_dropout=config.patch_dropout,
             box_size=config.box_size,
             margin=config.margin,
         )

@@ -10,6 +10,7 @@ from musica.errors import InputError
 
 LANDMARKS = np.array([[30, 30], [32, 68], [50, 49], [66, 34], [68, 66]], float)
 MIRROR = [1, 0, 2, 4, 3]
+BOX = np.array([10.0, 10, 49, 49])
 WARP_ONLY = AugmentConfig(
     augment_probability=1, occlusion_probability=0, grey_probability=0, mirror_probability=0
 )
@@ -149,8 +150,7 @@ def test_the_canvas_holds_all_of_twice_the_box():
 
 def test_the_warp_is_rotation_then_shear_then_stretch():
     options = AugmentConfig(rotation=30, shear=0.2, stretch=0.3)
-    box = np.array([10.0, 10, 49, 49])
-    warp = augment.random_warp(box, Largest(), options)
+    warp = augment.random_warp(BOX, Largest(), options)
     cosine, sine = np.sqrt(3) / 2, 0.5
     x, y = 7.0, -3.0  # from the box's centre
     x, y = cosine * x - sine * y, sine * x + cosine * y
@@ -170,11 +170,32 @@ def test_the_warp_is_rotation_then_shear_then_stretch():
 )
 def test_warps_fill_their_configured_ranges(key, limit, drawn):
     options = AugmentConfig(**{**dict.fromkeys(("rotation", "shear", "stretch"), 0.0), key: limit})
-    box = np.array([10.0, 10, 49, 49])
-    warps = [augment.random_warp(box, rng, options) for rng in generators(300)]
+    warps = [augment.random_warp(BOX, rng, options) for rng in generators(300)]
     values = np.array([drawn(warp.matrix[:2, :2]) for warp in warps])
     assert -limit <= values.min() < -0.9 * limit
     assert 0.9 * limit < values.max() <= limit
+
+
+def test_a_share_of_the_faces_is_rotated_further():
+    options = AugmentConfig(
+        rotation=10, shear=0, stretch=0, wide_rotation=90, wide_rotation_probability=0.3
+    )
+    warps = [augment.random_warp(BOX, rng, options).matrix for rng in generators(300)]
+    angles = np.abs([np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])) for matrix in warps])
+    assert 80 < angles.max() <= 90
+    assert 0.17 < (angles > 10).mean() < 0.37  # 0.3 of them, but for 1 in 9
+
+
+def test_coarsened_faces_lose_detail_and_stay_in_place():
+    image = np.kron(np.array([[0, 255], [255, 0]] * 16), np.ones((2, 32)))  # stripes on a ramp
+    image = np.stack([image] * 3, axis=-1).astype(np.uint8)
+    results = [augment.coarsen(image, rng) for rng in generators(50)]
+    for result in results:
+        assert result.shape == image.shape
+        assert result.dtype == np.uint8
+        np.testing.assert_allclose(result.mean(), image.mean(), atol=6)
+    details = [result.std() for result in results]
+    assert min(details) < 0.5 * image.std() < max(details) <= image.std() + 1
 
 
 def test_noisy_box_stays_in_its_bounds():

@@ -173,6 +173,18 @@ def test_starting_later_is_skipping_batches(faces):
         assert_same(first, second)
 
 
+def test_echoed_faces_come_in_successive_batches(faces):
+    options = {"augmentation": AugmentConfig(augment_probability=1), "seed": 7}
+    plain, echoed = samples(faces, **options), samples(faces, **options, echo=2)
+    halves = [flat(batch) for batch in dataset.batches(plain, 2, 0, 4)]
+    for first in (0, 1):  # also where a run is resumed
+        batches = [flat(batch) for batch in dataset.batches(echoed, 4, first, 3)]
+        assert len(batches) == 3 - first
+        for number, batch in enumerate(batches, first):
+            pairs = zip(halves[number], halves[number + 1], strict=True)
+            assert_same(batch, [np.concatenate(pair) for pair in pairs])
+
+
 @pytest.mark.parametrize(("box_size", "margin"), [(142, 0.3), (64, 0.5)])
 def test_every_crop_fits_the_padded_size(box_size, margin):
     """Longer sides of 11 to 400 pixels, at several aspects and places."""

@@ -105,6 +105,41 @@ def test_step_equals_the_restatement(use_attention, predicts_error):
     assert predicts_error or error is None
 
 
+def test_dropped_patches_are_unseen_in_training_alone():
+    step = CascadeStep(5, 3, filters=4, hidden_size=8, patch_dropout=0.5)
+    step.build()
+    tiny.randomise(step)
+    patches, hidden = random(200, 3, 14, 14, 3), np.zeros((200, 8), "float32")
+    features = step.attention(step.encoder(patches))
+    dropped = np.array(step.dropout(features, training=True))
+    seen = (dropped != 0).any(axis=-1)  # whole patches
+    np.testing.assert_allclose(dropped, np.array(features) * seen[..., None] * 2, rtol=1e-6)
+    assert 0.4 < seen.mean() < 0.6
+    plain = CascadeStep(5, 3, filters=4, hidden_size=8)
+    plain.build()
+    plain.set_weights(step.get_weights())
+    np.testing.assert_array_equal(step.update(patches, hidden)[0], plain.update(patches, hidden)[0])
+
+
+def test_mixed_precision_keeps_coordinates_exact():
+    exact, mixed = (
+        CascadeStep(5, 3, filters=4, hidden_size=8, dtype=policy)
+        for policy in ("float32", "mixed_bfloat16")
+    )
+    exact.build()
+    tiny.randomise(exact)
+    mixed.build()
+    mixed.set_weights(exact.get_weights())
+    # Far from the origin, half precision would not tell one pixel from the next.
+    images, hidden = random(2, 300, 310, 3), random(2, 8, seed=1)
+    centres = np.random.default_rng(2).uniform(250, 290, (2, 3, 2)).astype("float32")
+    for found, expected in zip(
+        mixed(images, centres, hidden), exact(images, centres, hidden), strict=True
+    ):
+        assert found.dtype == "float32"
+        np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.1)
+
+
 def test_no_gradient_to_image_or_centres():
     step = CascadeStep(5, 2, filters=4, hidden_size=8)
     step.build()

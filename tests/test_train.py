@@ -297,6 +297,13 @@ def test_mdm_trains_a_step(tiny, tmp_path):
     assert set(row) == {"epoch", "loss", *(f"{n}_{k}" for n in ("loss", "nme") for k in range(4))}
 
 
+def test_what_is_saved_is_exact_whatever_was_trained_in(tiny, tmp_path):
+    keys = {**tiny, "precision": "mixed_bfloat16", "patch_dropout": 0.5, "max_steps": 1}
+    config = TrainConfig(**{**keys, "eval_filenames": []}, train_dir=str(tmp_path))
+    model = keras.models.load_model(trainer.train_and_evaluate(config))
+    assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
+
+
 def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
     path = str(uninterrupted[0] / "model.keras")
     pretrained = keras.models.load_model(path)
@@ -326,6 +333,8 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
         ("max_steps", 0),
         ("num_epochs", 0),
         ("checkpoint_steps", 0),
+        ("echo", 3),
+        ("precision", "float16"),
         ("keep_checkpoints", -1),
         ("hidden_size", 0),
         ("patch_size", 4),

@@ -25,6 +25,10 @@ class CascadeStep(keras.layers.Layer):
         use_attention: whether patches are weighted by the local attention.
         predicts_error: whether the step has a stop predictor (MDM has none).
         kernel_initializer: Keras initializer of all kernels.
+        patch_dropout: share of the patches that are not seen in training.
+
+    With a mixed precision policy all but coordinates, hidden state and outputs is computed in half
+    precision.
 
     Inputs:
         image: (B, H', W', 3) float32, the pyramid level of this iteration.
@@ -49,9 +53,10 @@ class CascadeStep(keras.layers.Layer):
         use_attention: bool = True,
         predicts_error: bool = True,
         kernel_initializer="lecun_normal",
+        patch_dropout: float = 0.0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.landmark_count = landmark_count
         self.patch_count = patch_count
         self.patch_size = patch_size
@@ -60,9 +65,11 @@ class CascadeStep(keras.layers.Layer):
         self.use_attention = use_attention
         self.predicts_error = predicts_error
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.patch_dropout = patch_dropout
 
         policy = self.dtype_policy
-        self.extractor = PatchExtractor(patch_size, name="extractor", dtype=policy)
+        exact = policy.variable_dtype
+        self.extractor = PatchExtractor(patch_size, name="extractor", dtype=exact)
         self.encoder = PatchEncoder(
             patch_size, filters, self.kernel_initializer.clone(), name="encoder", dtype=policy
         )
@@ -76,6 +83,12 @@ class CascadeStep(keras.layers.Layer):
             if use_attention
             else None
         )
+        # Whole patches, as if something covered them.
+        self.dropout = (
+            keras.layers.Dropout(patch_dropout, (None, patch_count, 1), dtype=policy)
+            if patch_dropout
+            else None
+        )
         self.recurrent = keras.layers.Dense(
             hidden_size,
             "tanh",
@@ -87,11 +100,11 @@ class CascadeStep(keras.layers.Layer):
             2 * landmark_count,
             kernel_initializer=self.kernel_initializer.clone(),
             name="head",
-            dtype=policy,
+            dtype=exact,
         )
         self.stop_predictor = (
             StopPredictor(
-                hidden_size, self.kernel_initializer.clone(), name="stop_predictor", dtype=policy
+                hidden_size, self.kernel_initializer.clone(), name="stop_predictor", dtype=exact
             )
             if predicts_error
             else None
@@ -119,8 +132,11 @@ class CascadeStep(keras.layers.Layer):
         features = self.encoder(patches)
         if self.attention is not None:
             features = self.attention(features)
+        if self.dropout is not None:
+            features = self.dropout(features)
         features = ops.reshape(features, (-1, self.patch_count * self.encoder.feature_size))
-        hidden = self.recurrent(ops.concatenate([features, hidden], axis=-1))
+        state = ops.concatenate([features, ops.cast(hidden, features.dtype)], axis=-1)
+        hidden = ops.cast(self.recurrent(state), hidden.dtype)
         displacement = ops.reshape(self.head(hidden), (-1, self.landmark_count, 2))
         error = None if self.stop_predictor is None else self.stop_predictor(hidden)
         return displacement, hidden, error
@@ -149,4 +165,5 @@ class CascadeStep(keras.layers.Layer):
             "use_attention": self.use_attention,
             "predicts_error": self.predicts_error,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "patch_dropout": self.patch_dropout,
         }

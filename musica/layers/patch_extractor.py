@@ -52,10 +52,8 @@ class PatchExtractor(keras.layers.Layer):
         offsets = ops.arange(self.patch_size, dtype="int32")
         rows = start[..., 0, None] + offsets  # (B, M, p)
         columns = start[..., 1, None] + offsets
-        copied = (
-            ((rows > 0) & (rows < height))[..., :, None]
-            & ((columns > 0) & (columns < width))[..., None, :]
-        )[..., None]
+        copied_rows = ops.cast((rows > 0) & (rows < height), image.dtype)
+        copied_columns = ops.cast((columns > 0) & (columns < width), image.dtype)
         pixel = (
             ops.clip(rows, 0, height - 1)[..., :, None] * width
             + ops.clip(columns, 0, width - 1)[..., None, :]
@@ -67,7 +65,8 @@ class PatchExtractor(keras.layers.Layer):
             tf.gather(flat_image, flat_pixel, batch_dims=1),
             (-1, count, self.patch_size, self.patch_size, channels),
         )
-        return ops.where(copied, patches, ops.zeros((), patches.dtype))
+        # Two products are quicker than a choice by one mask of all pixels.
+        return patches * copied_rows[..., None, None] * copied_columns[..., None, :, None]
 
     def get_config(self):
         """Returns the constructor's arguments."""
