@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musica.errors import InputError
+from musica.geometry import check_box
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,12 @@ class BoxConvention:
     height: float = 1.0
 
     def to_landmark_box(self, box: np.ndarray) -> np.ndarray:
-        """Maps a detector's box x0, y0, x1, y1 to the tight box of the landmarks, (4,) float64."""
-        corners = np.asarray(box, np.float64).reshape(2, 2)
+        """Maps a detector's box x0, y0, x1, y1 to the tight box of the landmarks, (4,) float64.
+
+        Raises:
+            InputError: the box is not four finite numbers.
+        """
+        corners = check_box(box).reshape(2, 2)
         sides = corners[1] - corners[0]
         centre = corners.mean(axis=0)
         centre[1] += self.down * sides[1]
@@ -54,7 +59,7 @@ def to_landmark_box(box: np.ndarray, convention: str) -> np.ndarray:
         convention: whose box it is, a key of ``CONVENTIONS``.
 
     Raises:
-        InputError: the convention is unknown.
+        InputError: the convention is unknown, or the box is not four finite numbers.
     """
     return CONVENTIONS[check_convention(convention)].to_landmark_box(box)
 

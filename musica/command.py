@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from absl import app, flags, logging
 
 from musica import config
-from musica.errors import InputError
+from musica.errors import InputError, one_line
 
 
 def run(
@@ -17,8 +17,8 @@ def run(
 ) -> None:
     """Runs a command: flags -> configuration -> one function call; then exits.
 
-    The exit status is 0, or 1 if ``main`` returns a true value or the user's input cannot be
-    used, which is said in one line.
+    The exit status is 0, or 1 if ``main`` returns a true value, or if the user's input cannot be
+    used or the system refuses something, which is said in one line.
 
     Args:
         configuration: the dataclass whose fields are the command's keys.
@@ -31,6 +31,8 @@ def run(
     sys.modules["__main__"].__doc__ = description
 
     def guarded(arguments: list[str]) -> int:
+        # Names of folders need not be in the terminal's encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
         try:
             words = arguments[1:]
             if words and positional is None:
@@ -43,7 +45,10 @@ def run(
                 logging.set_verbosity(logging.ERROR)
             return 1 if main(config.from_flags(configuration)) else 0
         except (InputError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            return 1
+        except MemoryError:
+            print("error: not enough memory", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

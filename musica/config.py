@@ -7,6 +7,8 @@ Paths in a JSON resolve against the JSON's folder, paths given as flags against 
 import dataclasses
 import difflib
 import json
+import reprlib
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -20,6 +22,8 @@ from musica.errors import InputError
 Config = TypeVar("Config")
 # How a path is marked where it cannot be told by its type, e.g. inside `Data`.
 _PATH = "path"
+# The largest that NumPy and TensorFlow take.
+MAX_INTEGER = 2**63 - 1
 
 
 def option(default: Any, description: str, *, path: bool = False, alias: str | None = None) -> Any:
@@ -52,12 +56,14 @@ def load(
     """
     values = {}
     if json_path:
+        from musica.shape_io import read_text
+
         path = Path(json_path)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_text(path))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror or 'cannot read'}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: not valid JSON ({error})") from error
         values.update(checked(cls, content, path.parent, str(path)))
     values.update(checked(cls, dict(overrides or {}), Path(), "flags"))
@@ -98,16 +104,19 @@ def checked(cls: type, content: Any, folder: Path, source: str) -> dict[str, Any
             raise InputError(f"{source}: {key!r} and its other name are both given")
         value = _converted(hints[name], value, f"{source}: {key!r}", folder)
         if fields[name].metadata[_PATH]:
-            value = _resolved(value, folder)
+            value = _resolved(value, folder, f"{source}: {key!r}")
         values[name] = value
     return values
 
 
-def _resolved(value: Any, folder: Path) -> Any:
+def _resolved(value: Any, folder: Path, where: str) -> Any:
     """Resolves a path, or a list of paths, against ``folder``; empty ones stay empty."""
     if isinstance(value, list):
-        return [_resolved(entry, folder) for entry in value]
-    return str((folder / Path(value).expanduser()).resolve()) if value else value
+        return [_resolved(entry, folder, where) for entry in value]
+    try:
+        return str((folder / Path(value).expanduser()).resolve()) if value else value
+    except (OSError, RuntimeError, ValueError) as error:  # unknown ~user, links in a circle, NUL
+        raise InputError(f"{where} is no path: {reprlib.repr(value)} ({error})") from error
 
 
 def _converted(expected: Any, value: Any, where: str, folder: Path) -> Any:
@@ -125,7 +134,9 @@ def _converted(expected: Any, value: Any, where: str, folder: Path) -> Any:
         return expected(**checked(expected, value, folder, where))
     accepted = (int, float) if expected is float else (expected,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
-        raise InputError(f"{where} must be {expected.__name__}, not {value!r}")
+        raise InputError(f"{where} must be {expected.__name__}, not {reprlib.repr(value)}")
+    if value != value or (isinstance(value, int) and abs(value) > MAX_INTEGER):
+        raise InputError(f"{where} must be a number, and not so large: {reprlib.repr(value)}")
     return expected(value)
 
 
@@ -141,6 +152,8 @@ def define_flags(cls: type) -> None:
         text = f"{field.metadata['description']} (default: {default!r})"
         for name in filter(None, (field.name, field.metadata["alias"])):
             _define_flag(name, expected, text)
+            # --help lists what is the program's own, which is not this module.
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
 
 def _define_flag(name: str, expected: Any, text: str) -> None:

@@ -82,7 +82,7 @@ class FaceDetector:
 
     def _close_up(self, picture: Image.Image, face: np.ndarray) -> np.ndarray:
         """Looks again at a (5,) face, in a window around it: (0, 5) if it is none, or (1, 5)."""
-        side = round(CLOSE_UP * (face[2:4] - face[:2]).max())
+        side = max(round(CLOSE_UP * (face[2:4] - face[:2]).max()), 1)
         left, top = np.rint((face[:2] + face[2:4] + 1 - side) / 2).astype(int)
         found = self._faces_in(picture, left, top, side)
         return _merged(found[overlaps(face[:4], found[:, :4]) > SAME_FACE])[:1]
@@ -94,8 +94,7 @@ class FaceDetector:
             (F, 5): boxes in the picture's pixels, inclusive corners, and their scores; many for
             each face.
         """
-        window = picture.crop((left, top, left + side, top + side))
-        pixels = window.resize((SIZE, SIZE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        pixels = _window(picture, left, top, side)
         self._interpreter.set_tensor(self._input, np.float32([pixels]) / 127.5 - 1)
         self._interpreter.invoke()
         boxes, scores = (self._interpreter.get_tensor(index)[0] for index in self._outputs)
@@ -150,6 +149,25 @@ def _picture(image: np.ndarray) -> Image.Image:
     if not image.size:
         raise InputError("the image has no pixels")
     return Image.fromarray(image).convert("RGB")
+
+
+def _window(picture: Image.Image, left: int, top: int, side: int) -> Image.Image:
+    """A square window of a picture, black outside it, reduced to the model's size.
+
+    What ``crop`` and ``resize`` with a ``reducing_gap`` of 2 would make, without the memory of a
+    window that is far larger than a long and narrow picture.
+    """
+    factor = side // SIZE // 2 or 1
+    reduced = Image.new("RGB", [-(-side // factor)] * 2)
+    # What is inside the picture, in whole blocks of pixels that are reduced to one.
+    corners = np.array([-left, -top, picture.width - left, picture.height - top]).clip(0, side)
+    x0, y0 = (corners[:2] // factor * factor).tolist()
+    x1, y1 = np.minimum(-(-corners[2:] // factor) * factor, side).tolist()
+    if x0 < x1 and y0 < y1:
+        part = picture.crop((left + x0, top + y0, left + x1, top + y1))
+        reduced.paste(part.reduce(factor), (x0 // factor, y0 // factor))
+    box = (0, 0, side / factor, side / factor)
+    return reduced.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box)
 
 
 def _windows(width: int, height: int) -> Iterator[tuple[int, int, int]]:

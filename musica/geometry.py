@@ -5,6 +5,7 @@
 corners; matrices act on (x, y, 1); landmark arrays are (y, x), 0-based.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,11 @@ from musica.errors import InputError
 BOX_SIZE = 142
 MARGIN = 0.3
 MIN_BOX_SIDE = 10
+# A corner of a box that is farther away is a mistake.
+MAX_COORDINATE = 1e6
+# A face fills no crop that is narrower, and no photograph has one of more pixels.
+MIN_CROP_SIDE = 8
+MAX_REGION_PIXELS = 300_000_000
 
 
 def round_half_away(values: np.ndarray) -> np.ndarray:
@@ -81,16 +87,26 @@ def rounded_box(box: np.ndarray) -> np.ndarray:
     Raises:
         InputError: the box is not four finite numbers, or is empty.
     """
-    try:
-        box = np.asarray(box, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"a box is four numbers x0 y0 x1 y1, not {box!r}") from error
-    if box.shape != (4,) or not np.isfinite(box).all() or np.abs(box).max() > 1e6:
-        raise InputError(f"a box is four finite numbers x0 y0 x1 y1, not {box.tolist()}")
+    box = check_box(box)
     rounded = round_half_away(box)
     if (rounded[2:] <= rounded[:2]).any():
         raise InputError(f"the box {box.tolist()} is empty (needs x0 < x1 and y0 < y1)")
     return rounded
+
+
+def check_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns a box as (4,) float64.
+
+    Raises:
+        InputError: it is not four finite numbers, or one is beyond a million.
+    """
+    try:
+        numbers = np.asarray(box, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"a box is four numbers x0 y0 x1 y1, not {box!r}") from error
+    if numbers.shape != (4,) or not np.abs(numbers).max() <= MAX_COORDINATE:
+        raise InputError(f"a box is four finite numbers x0 y0 x1 y1, not {numbers.tolist()}")
+    return numbers
 
 
 def crop_of_box(
@@ -105,17 +121,22 @@ def crop_of_box(
         roll: degrees by which the region is turned upright.
 
     Raises:
-        InputError: the box is not four finite numbers, or is empty.
+        InputError: the box is not four finite numbers, or is empty, too large or too narrow; or
+            the roll is not finite.
     """
     box = rounded_box(box)
     region = margin_region(box, margin)
     box_width, box_height = box[2:] - box[:2] + 1
     columns, rows = region[2:] - region[:2] + 1
+    if not np.isfinite(roll):
+        raise InputError(f"roll must be a number of degrees, not {roll}")
 
     angle = np.deg2rad(roll)
     cosine, sine = np.cos(angle), np.sin(angle)
     turned_columns = int(rows * abs(sine) + columns * abs(cosine))
     turned_rows = int(rows * abs(cosine) + columns * abs(sine))
+    if max(columns * rows, turned_columns * turned_rows) > MAX_REGION_PIXELS:
+        raise InputError(f"the box {box.tolist()} is too large")
     # Half-way points are integer divisions for the new size and true halves for the old one: an
     # odd region shifts by half a pixel even without a turn.
     turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
@@ -136,6 +157,8 @@ def crop_of_box(
         ]
     )
     scale = box_size / (corners[2:] - corners[:2] + 1).max()
+    if min(turned_columns, turned_rows) * scale < MIN_CROP_SIDE:
+        raise InputError(f"the box {box.tolist()} is too narrow")
     translation = np.eye(3)
     translation[:2, 2] = -region[:2]
     return Crop(

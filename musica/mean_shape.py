@@ -3,7 +3,9 @@
 ``method.md`` section 1; release function ``build_reference_shape_per_pose_by_files``.
 """
 
+import io
 import pickle
+import pickletools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -153,9 +155,9 @@ def _pickled_points(path: Path) -> np.ndarray:
     if path.stat().st_size > MAX_PICKLE_BYTES:
         raise InputError(f"{path}: too large for a reference shape")
     try:
-        with path.open("rb") as file:
-            # Python 2 wrote bytes as text; latin1 is one byte a character.
-            described = _PointsUnpickler(file, encoding="latin1").load()
+        content = _checked_pickle(path.read_bytes())
+        # Python 2 wrote bytes as text; latin1 is one byte a character.
+        described = _PointsUnpickler(io.BytesIO(content), encoding="latin1").load()
         if isinstance(described.state, dict):
             described = described.state["points"]
         points = _array(*described.state)
@@ -164,6 +166,14 @@ def _pickled_points(path: Path) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise InputError(f"{path}: its points are not all pairs of finite numbers")
     return points
+
+
+def _checked_pickle(content: bytes) -> bytes:
+    """Returns a pickle unchanged unless it would have memory set aside for more than it holds."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(content):
+            raise ValueError("it numbers objects that it cannot have")
+    return content
 
 
 def _array(_version, shape, described_dtype, columns_first, values) -> np.ndarray:

@@ -6,6 +6,7 @@ menpo reads and writes the landmark files; this is the only module that knows th
 
 import os
 import re
+import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -20,8 +21,15 @@ from PIL import Image, ImageOps
 from musica.errors import InputError
 
 LANDMARK_SUFFIXES = (".pts", ".ljson")
+# How the names of files begin that are being written.
+TEMPORARY = ".musica-"
 # A face picture beyond this is a mistake or a decompression bomb.
 MAX_IMAGE_PIXELS = 100_000_000
+# So are these of a file of landmarks, and of a configuration or a list.
+MAX_LANDMARK_BYTES = 10_000_000
+MAX_TEXT_BYTES = 100_000_000
+# Coordinates beyond it are mistakes, and their squares might be infinite.
+MAX_COORDINATE = 1e9
 # Pillow names them, but cannot decode them; for the second it starts another program.
 UNDECODED_FORMATS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
@@ -42,7 +50,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -53,6 +61,23 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_file(path: Path | str) -> Path:
+    """Returns a path unchanged if it is an ordinary file: others might never end.
+
+    Raises:
+        InputError: there is none, or it is a folder, a pipe or a device.
+    """
+    try:
+        ordinary = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', error)}") from error
+    if not ordinary:
+        raise InputError(f"{path}: not a file that can be read")
+    return Path(path)
 
 
 def read_landmarks(path: Path | str, count: int | None = None, index_base: int = 1) -> np.ndarray:
@@ -67,23 +92,28 @@ def read_landmarks(path: Path | str, count: int | None = None, index_base: int =
         (N, 2) float64, (y, x) pixels, 0-based.
 
     Raises:
-        InputError: missing, unreadable, not finite, or not ``count`` points.
+        InputError: missing, unreadable, too large, not finite, or not ``count`` points.
     """
     path = Path(path)
     if path.suffix.lower() not in LANDMARK_SUFFIXES:
         raise InputError(f"{path}: not a landmark file (.pts or .ljson)")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    if check_file(path).stat().st_size > MAX_LANDMARK_BYTES:
+        raise InputError(f"{path}: too large for a landmark file")
+    menpo_io = import_menpo("menpo.io")
     try:
-        groups = import_menpo("menpo.io").import_landmark_file(path)
+        with warnings.catch_warnings():  # of old versions of .ljson
+            warnings.simplefilter("ignore")
+            groups = menpo_io.import_landmark_file(path)
         points = np.asarray(next(iter(groups.values())).points, np.float64)
         # menpo reads a .pts file that was cut off as one with fewer points.
-        declared = re.search(r"n_points:\s*(\d+)", path.read_text("utf-8", "replace"))
+        declared = re.search(r"n_points:\s*0*(\d+)", path.read_text("utf-8", "replace"))
     except Exception as error:  # menpo's readers raise whatever a malformed file leads to
         raise InputError(f"{path}: not a readable landmark file") from error
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise InputError(f"{path}: its points are not all pairs of finite numbers")
-    if declared and int(declared[1]) != len(points):
+    if points.size and np.abs(points).max() > MAX_COORDINATE:
+        raise InputError(f"{path}: its points are too far away")
+    if declared and declared[1] != str(len(points)):
         raise InputError(f"{path}: {len(points)} points where it declares {declared[1]}")
     if count is not None and len(points) != count:
         raise InputError(f"{path}: {len(points)} points where {count} are needed")
@@ -128,6 +158,20 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_text(path: Path | str) -> str:
+    """Reads a UTF-8 text file, or a pipe.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8, or longer than ``MAX_TEXT_BYTES``.
+    """
+    with open(path, "rb") as file:
+        content = file.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
+        raise ValueError("it is too long")
+    return content.decode("utf-8")
+
+
 def read_estimate(path: Path | str) -> float:
     """Reads an estimated error: a text file with one number.
 
@@ -135,7 +179,7 @@ def read_estimate(path: Path | str) -> float:
         InputError: missing, or not one finite number.
     """
     try:
-        value = float(Path(path).read_text(encoding="utf-8"))
+        value = float(read_text(check_file(path)))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a text file with one number") from error
     if not np.isfinite(value):
@@ -155,7 +199,7 @@ def read_list(path: Path | str) -> list[str]:
         InputError: unreadable, empty, or a name that leads out of its folder.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot read this list of names") from error
     names = [line.strip() for line in lines if line.strip()]
@@ -199,6 +243,7 @@ def read_image(path: Path | str) -> np.ndarray:
     Raises:
         InputError: missing, unreadable or larger than ``MAX_IMAGE_PIXELS``.
     """
+    check_file(path)
     try:
         with warnings.catch_warnings():  # of what is refused below, or does not matter
             warnings.simplefilter("ignore")
@@ -211,8 +256,6 @@ def read_image(path: Path | str) -> np.ndarray:
                 return np.asarray(image.convert("RGB"))
     except InputError:
         raise
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: its pixels are too many") from error
     except Exception as error:  # Pillow's decoders raise many kinds on malformed files
@@ -221,9 +264,11 @@ def read_image(path: Path | str) -> np.ndarray:
 
 def _stretched(image: Image.Image) -> Image.Image:
     """A grey image of any depth as one of 8 bits: 0 is its darkest, 255 its brightest pixel."""
-    pixels = np.nan_to_num(np.asarray(image, np.float64))
-    lowest, highest = pixels.min(), pixels.max()
-    return Image.fromarray(np.uint8(np.rint((pixels - lowest) * 255 / max(highest - lowest, 1e-9))))
+    pixels = np.array(image, np.float64)
+    np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
+    pixels -= pixels.min()
+    pixels *= 255 / max(pixels.max(), 1e-9)
+    return Image.fromarray(np.rint(pixels, out=pixels).astype(np.uint8))
 
 
 def write_image(path: Path | str, image: Image.Image) -> None:

@@ -3,6 +3,7 @@
 Every .pts file under ``estimated_dir`` is drawn on the image of the same relative name.
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from musica import command, shape_io
 from musica.config import option
 from musica.drawing import draw_face
-from musica.errors import InputError
+from musica.errors import InputError, one_line
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def show(config: ShowConfig) -> bool:
     for key in ("image_dir", "estimated_dir", "output_dir"):
         if not getattr(config, key):
             raise InputError(f"{key} is needed")
-    if Path(config.output_dir).resolve() == Path(config.image_dir).resolve():
+    if os.path.realpath(config.output_dir) == os.path.realpath(config.image_dir):
         raise InputError("output_dir must be another folder than image_dir")
     estimated_dir = Path(config.estimated_dir)
     files = sorted(estimated_dir.rglob("[!.]*.pts"))
@@ -51,7 +52,7 @@ def show(config: ShowConfig) -> bool:
         try:
             picture = _picture(config, relative)
         except InputError as error:
-            print(f"{relative.with_suffix('')}: {error}", file=sys.stderr)
+            print(one_line(f"{relative.with_suffix('')}: {error}"), file=sys.stderr)
             skipped += 1
             continue
         shape_io.write_image((Path(config.output_dir) / relative).with_suffix(".png"), picture)

@@ -4,8 +4,9 @@ The faces are those of a list, of photos and folders, or the ones that come with
 """
 
 import csv
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -122,11 +123,11 @@ def photo_tasks(paths: Sequence[str], results: Path) -> list[Task]:
     tasks = {}
     for path in map(Path, paths):
         folder = path if path.is_dir() else path.parent
-        if folder.resolve() == results.resolve():
+        if os.path.realpath(folder) == os.path.realpath(results):
             raise InputError(f"resDir must be another folder than the pictures': {results}")
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        files = list(_pictures_in(path, results)) if path.is_dir() else [path]
+        files = _pictures_in(path, results) if path.is_dir() else [path]
         if not files:
             raise InputError(f"{path}: holds no pictures")
         for file in files:
@@ -140,14 +141,26 @@ def photo_tasks(paths: Sequence[str], results: Path) -> list[Task]:
     return list(tasks.values())
 
 
-def _pictures_in(folder: Path, results: Path) -> Iterator[Path]:
-    """The pictures in a folder and the folders in it; neither hidden nor among the results."""
-    suffixes = shape_io.image_formats()
-    for file in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        inside = file.resolve().is_relative_to(results.resolve())
-        if file.suffix.lower() in suffixes and file.is_file() and not hidden and not inside:
-            yield file
+def _pictures_in(folder: Path, results: Path) -> list[Path]:
+    """The pictures in a folder and the folders in it; neither hidden nor among the results.
+
+    Broken links, and folders that cannot be read, are among them: they are to be reported.
+    """
+    suffixes, real_results = shape_io.image_formats(), os.path.realpath(results)
+    found = []
+
+    def unreadable(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise InputError(f"{folder}: {error.strerror}") from error
+        found.append(Path(error.filename))
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = [Path(parent, name) for name in names if not name.startswith(".")]
+        found += [file for file in files if file.suffix.lower() in suffixes]
+    return sorted(
+        path for path in found if not Path(os.path.realpath(path)).is_relative_to(real_results)
+    )
 
 
 def _result_name(relative: Path, taken: Iterable[str]) -> str:
@@ -161,7 +174,8 @@ class Predictions:
     """The table of all results in a folder, ``predictions.csv``; by it a killed run goes on.
 
     A picture's rows are added when its other results are written, so that a picture is either done
-    or not. The rows of earlier runs are kept until their pictures are done again.
+    or not. The rows of earlier runs are kept until their pictures are done again. Two runs at the
+    same time need folders of their own.
 
     Args:
         folder: the results' folder.
@@ -193,7 +207,12 @@ class Predictions:
         return all((self.folder / name).is_file() for name in names)
 
     def start(self, tasks: Iterable[Task]) -> None:
-        """Writes the table without the rows of pictures that are now to be done."""
+        """Writes the table without the rows of pictures that are now to be done.
+
+        What a killed run was just writing is removed.
+        """
+        for rest in self.folder.rglob(f"{shape_io.TEMPORARY}*"):
+            rest.unlink(missing_ok=True)
         names = {task.name + self.suffix for task in tasks}
         kept = [row for name, rows in self._pictures.items() if name not in names for row in rows]
         with shape_io.replacing(self.path) as temporary, self._open(temporary, "w") as file:
@@ -202,18 +221,24 @@ class Predictions:
             writer.writerows(kept)
 
     def add(self, task: Task, boxes: Iterable[np.ndarray], faces: Iterable) -> None:
-        """Adds the rows of a picture: its faces' boxes and ``Face``s."""
-        with self._open(self.path, "a") as file:
-            csv.writer(file).writerows(
-                [
-                    *(task.image, index + 1, task.face_name(index) + self.suffix),
-                    *(f"{corner:.2f}" for corner in box),
-                    f"{face.error_estimate:.8g}",
-                    "" if face.expected_nme is None else f"{face.expected_nme:.8g}",
-                    *(face.iterations, int(face.failed)),
-                ]
-                for index, (box, face) in enumerate(zip(boxes, faces, strict=True))
-            )
+        """Adds the rows of a picture, all or none: its faces' boxes and ``Face``s."""
+        rows = [
+            [
+                *(task.image, index + 1, task.face_name(index) + self.suffix),
+                *(f"{corner:.2f}" for corner in box),
+                f"{face.error_estimate:.8g}",
+                "" if face.expected_nme is None else f"{face.expected_nme:.8g}",
+                *(face.iterations, int(face.failed)),
+            ]
+            for index, (box, face) in enumerate(zip(boxes, faces, strict=True))
+        ]
+        size = self.path.stat().st_size
+        try:
+            with self._open(self.path, "a") as file:
+                csv.writer(file).writerows(rows)
+        except OSError:  # the disk is full, perhaps in the middle of a row
+            os.truncate(self.path, size)
+            raise
 
     def _rows(self) -> list[dict]:
         """The rows of an earlier run; none if there is no such table."""
