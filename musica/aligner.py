@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from musica import geometry
 from musica.errors import InputError
+from musica.realignment import DEFAULT_TURN, Realignment, realign
 from musica.shape_io import read_image
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "musica68.keras"
@@ -23,11 +25,12 @@ class Face:
     Attributes:
         landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
         error_estimate: the model's own, on the scale of ``losses.l1_error``.
-        iterations: how many iterations it took.
+        iterations: how many iterations were run for it, those of a second alignment too.
         failed: the estimate after the last iteration is still above the fail threshold.
         expected_nme: the estimate on the NME scale, a fraction of the distance of the outer eye
             corners: the mean error of faces with such an estimate after as many iterations; None
             if the model is not calibrated.
+        multiply_adds: what all that cost.
     """
 
     landmarks: np.ndarray
@@ -35,6 +38,7 @@ class Face:
     iterations: int
     failed: bool
     expected_nme: float | None = None
+    multiply_adds: int = 0
 
     def as_xy(self) -> np.ndarray:
         """The landmarks as (N, 2) float64 (x, y) image pixels, 0-based."""
@@ -49,11 +53,17 @@ class PreparedFace:
         crop: where the face lies in its image.
         pyramid: the normalised levels, as the model's runner wants them.
         initial: (N, 2) float32 initial landmarks, (y, x) level-0 pixels.
+        image: (H, W, 3) or (H, W) uint8, for a second alignment; None: there is none.
+        box: (4,) in which it was looked for.
+        roll: degrees by which the crop was turned.
     """
 
     crop: geometry.Crop
     pyramid: object
     initial: np.ndarray
+    image: np.ndarray | None = None
+    box: np.ndarray | None = None
+    roll: float = 0.0
 
 
 def load_model(path: Path | str | None = None):
@@ -169,13 +179,46 @@ class FaceAligner:
         prepared = [self.prepare(image, box) for image, box in zip(images, boxes, strict=True)]
         return self.align_prepared(prepared, **options)
 
-    def prepare(self, image, box: Sequence[float], roll: float = 0.0) -> PreparedFace:
-        """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``."""
+    def prepare(
+        self, image, box: Sequence[float], roll: float = 0.0, keep_image: bool = True
+    ) -> PreparedFace:
+        """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``.
+
+        Without its image, which may be large, a face is not aligned a second time.
+        """
         image = read_image(image) if isinstance(image, str | os.PathLike) else image
         crop = geometry.crop_of_box(box, self.model.margin, self.model.box_size, roll)
+        face = self.prepare_crop(image, crop)
+        if not keep_image:
+            return face
+        return replace(face, image=image, box=np.asarray(box, np.float64), roll=roll)
+
+    def prepare_crop(self, image: np.ndarray, crop: geometry.Crop) -> PreparedFace:
+        """Normalises a crop.
+
+        Raises:
+            InputError: the image or the crop cannot be used.
+        """
         pyramid = self.runner.pyramid(image, crop)
-        initial = crop.initial_shape(self.reference_shape).astype(np.float32)
-        return PreparedFace(crop, pyramid, initial)
+        return PreparedFace(
+            crop, pyramid, crop.initial_shape(self.reference_shape).astype(np.float32)
+        )
+
+    def realignment(
+        self,
+        iterations: int | None = None,
+        realign_threshold: float | None = None,
+        realign_turn: float | None = None,
+        **_,
+    ) -> Realignment | None:
+        """Who is aligned again, by options of ``align_prepared``; None: no face."""
+        if realign_threshold is None:
+            realign_threshold = getattr(self.model, "realign_threshold", None)
+        if realign_turn is None:
+            realign_turn = getattr(self.model, "realign_turn", DEFAULT_TURN)
+        if iterations is not None or realign_threshold is None:
+            return None
+        return Realignment(realign_threshold, realign_turn)
 
     def align_prepared(
         self,
@@ -183,6 +226,8 @@ class FaceAligner:
         stop_threshold: float | Sequence[float] | None = None,
         fail_threshold: float | None = None,
         iterations: int | None = None,
+        realign_threshold: float | None = None,
+        realign_turn: float | None = None,
     ) -> list[Face]:
         """Runs the iterations; after each but the last, faces that are good enough stop.
 
@@ -191,7 +236,11 @@ class FaceAligner:
             stop_threshold: a face stops when its estimate is below; one for all iterations, or
                 one for each but the last; the model's if None.
             fail_threshold: a face failed when its last estimate is above; the model's if None.
-            iterations: run exactly so many for every face, none stops; selective if None.
+            iterations: run exactly so many for every face, none stops, none is aligned again;
+                selective if None.
+            realign_threshold: a face is aligned again, turned upright, when its estimate is above
+                (``realignment``); the model's if None, which may be never.
+            realign_turn: as ``Realignment.turn``; the model's if None.
 
         Returns:
             One ``Face`` for each, in order; none depends on the others.
@@ -199,12 +248,20 @@ class FaceAligner:
         Raises:
             InputError: the model does not have that many iterations.
         """
-        last = len(self.model.levels) - 1 if iterations is None else iterations - 1
-        if not 0 <= last < len(self.model.levels):
-            raise InputError(f"iterations must be 1 to {len(self.model.levels)}, not {iterations}")
+        count = len(self.model.levels)
+        if iterations is not None and not 1 <= iterations <= count:
+            raise InputError(f"iterations must be 1 to {count}, not {iterations}")
         stop = self.model.stop_threshold if stop_threshold is None else stop_threshold
-        stops_below = np.broadcast_to(-np.inf if stop is None else stop, len(self.model.levels) - 1)
         fail = self.model.fail_threshold if fail_threshold is None else fail_threshold
+        run = partial(self._run, stop=stop, fail=fail)
+        found = run(faces, iterations=iterations)
+        settings = self.realignment(iterations, realign_threshold, realign_turn)
+        return realign(self, faces, found, settings, run) if settings else found
+
+    def _run(self, faces: Sequence[PreparedFace], stop, fail, iterations=None) -> list[Face]:
+        """Runs the iterations once; arguments as for ``align_prepared``, None: no threshold."""
+        last = (iterations or len(self.model.levels)) - 1
+        stops_below = np.broadcast_to(-np.inf if stop is None else stop, len(self.model.levels) - 1)
         results = [None] * len(faces)
         active = np.arange(len(faces))
         initial = np.array([face.initial for face in faces])
@@ -225,8 +282,8 @@ class FaceAligner:
                 points = faces[active[row]].crop.to_image(landmarks[row].astype(np.float64))
                 estimate = float(errors[row])
                 failed = k == last and fail is not None and not estimate <= fail
-                expected = self._expected_nme(k, estimate)
-                results[active[row]] = Face(points, estimate, k + 1, failed, expected)
+                expected, cost = self._expected_nme(k, estimate), self.model.multiply_adds[k]
+                results[active[row]] = Face(points, estimate, k + 1, failed, expected, cost)
             state = {name: value[~stops] for name, value in state.items()}
             active = active[~stops]
         return results

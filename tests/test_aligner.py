@@ -213,3 +213,16 @@ def test_without_a_box_the_first_found_face_is_aligned(aligner, faces, monkeypat
     boxes.clear()
     with pytest.raises(InputError, match="no face was found"):
         aligner.align(image)
+
+
+def test_faces_that_ask_are_aligned_again_alike_in_batches(aligner, faces, estimates):
+    options = {"realign_threshold": between(estimates[2]), "realign_turn": 60.0}
+    asking = estimates[2] > options["realign_threshold"]
+    together = aligner.align_batch(*faces, **options)
+    assert [face.iterations > 3 for face in together] == list(asking)
+    costs = aligner.model.multiply_adds
+    for face, image, box in zip(together, *faces, strict=True):
+        alone = aligner.align(image, box, **options)
+        np.testing.assert_allclose(face.landmarks, alone.landmarks, atol=1e-3)
+        assert face.iterations == alone.iterations
+        assert face.multiply_adds == face.iterations * costs[0]
