@@ -56,6 +56,12 @@ class InferenceConfig:
     )
     stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
     fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
+    realign_threshold: float | None = option(
+        None, "a face is aligned again, turned upright, above it; None: the model's; inf: never"
+    )
+    realign_turn: float | None = option(
+        None, "degrees by which it is turned to either side to find its roll; None: the model's"
+    )
     batch_size: int = option(7, "faces computed together")
     landmark_count: int | None = option(None, "checked against the model")
     patch_indices: list[int] | None = option(None, "checked against the model")
@@ -74,16 +80,22 @@ class Summary:
     """What became of the faces of a run."""
 
     iterations: list[int] = field(default_factory=list)
+    multiply_adds: list[int] = field(default_factory=list)
     failed: int = 0
     skipped: int = 0
 
-    def text(self, folder: Path | str, multiply_adds: Sequence[int]) -> str:
+    def add(self, faces: Sequence) -> None:
+        """Counts aligned faces."""
+        self.iterations += [face.iterations for face in faces]
+        self.multiply_adds += [face.multiply_adds for face in faces]
+        self.failed += sum(face.failed for face in faces)
+
+    def text(self, folder: Path | str) -> str:
         """The last line of a run."""
         parts = [f"{len(self.iterations)} faces written to {folder}"]
         if self.iterations:
-            cost = np.mean([multiply_adds[count - 1] for count in self.iterations]) / 1e6
             parts.append(f"{np.mean(self.iterations):.2f} iterations on average")
-            parts.append(f"{cost:.2f} million multiply-adds per face")
+            parts.append(f"{np.mean(self.multiply_adds) / 1e6:.2f} million multiply-adds per face")
         if self.failed:
             parts.append(f"{self.failed} above the fail threshold")
         if self.skipped:
@@ -141,10 +153,12 @@ def infer(config: InferenceConfig) -> bool:
         stop_threshold=config.stop_threshold,
         fail_threshold=config.fail_threshold,
         iterations=_iterations(config, len(aligner.model.levels)),
+        realign_threshold=config.realign_threshold,
+        realign_turn=config.realign_turn,
     )
     done = len(tasks) - len(remaining)
     note = f", {done} pictures were done before (--noskip_existing)" if done else ""
-    print(summary.text(config.resDir, aligner.model.multiply_adds) + note)
+    print(summary.text(config.resDir) + note)
     return summary.skipped > 0
 
 
@@ -195,11 +209,13 @@ def align_tasks(
         **options: as for ``FaceAligner.align_prepared``.
     """
     summary = Summary()
+    # Large pictures are kept in memory only if they may be looked at again.
+    keep_images = aligner.realignment(**options) is not None
     advance = _progress(len(tasks))
     predictions.start(tasks)
     for start in range(0, len(tasks), batch_size):
         batch = tasks[start : start + batch_size]
-        pictures = list(_prepared(aligner, batch, boxes_of, draw))
+        pictures = list(_prepared(aligner, batch, boxes_of, draw, keep_images))
         prepared = [face for picture in pictures for face in picture.prepared]
         faces = []
         for first in range(0, len(prepared), batch_size):
@@ -209,21 +225,22 @@ def align_tasks(
         for picture in pictures:
             own = list(islice(in_order, len(picture.boxes)))
             if _written(predictions, picture, own):
-                summary.iterations += [face.iterations for face in own]
-                summary.failed += sum(face.failed for face in own)
+                summary.add(own)
             else:
                 summary.skipped += 1
         advance(len(batch))
     return summary
 
 
-def _prepared(aligner, tasks: Iterable[Task], boxes_of: Callable, draw: bool) -> Iterator[Picture]:
+def _prepared(
+    aligner, tasks: Iterable[Task], boxes_of: Callable, draw: bool, keep_images: bool
+) -> Iterator[Picture]:
     """Yields the pictures that can be used; reports the others."""
     for task in tasks:
         try:
             image = shape_io.read_image(task.image)
             boxes = boxes_of(task, image)
-            prepared = [aligner.prepare(image, box) for box in boxes]
+            prepared = [aligner.prepare(image, box, keep_image=keep_images) for box in boxes]
         except InputError as error:
             _complain(task, error)
         else:

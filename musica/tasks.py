@@ -184,7 +184,7 @@ class Predictions:
 
     COLUMNS = (
         *("image", "face", "landmarks", "x0", "y0", "x1", "y1"),
-        *("error_estimate", "expected_nme", "iterations", "failed"),
+        *("error_estimate", "expected_nme", "iterations", "multiply_adds", "failed"),
     )
 
     def __init__(self, folder: Path, suffix: str):
@@ -228,7 +228,7 @@ class Predictions:
                 *(f"{corner:.2f}" for corner in box),
                 f"{face.error_estimate:.8g}",
                 "" if face.expected_nme is None else f"{face.expected_nme:.8g}",
-                *(face.iterations, int(face.failed)),
+                *(face.iterations, face.multiply_adds, int(face.failed)),
             ]
             for index, (box, face) in enumerate(zip(boxes, faces, strict=True))
         ]

@@ -116,6 +116,23 @@ def test_iteration_is_chosen(data, capsys):
     assert estimate == pytest.approx(found.error_estimate, abs=1e-5)
 
 
+def test_what_a_second_alignment_costs(data, capsys):
+    folder, keys = data
+    keys["eval_filenames"] = write_list(folder, "a.png")
+    once = aligner.load_model(keys["checkpoint_file"]).multiply_adds
+    for options, count in (
+        ({"realign_threshold": -1e9, "realign_turn": 60.0}, 10),
+        ({"realign_threshold": -1e9, "realign_turn": 60.0, "get_output_of_iteration": 2}, 3),
+        ({"realign_threshold": float("inf")}, 3),
+    ):
+        assert not inference.infer(InferenceConfig(**keys, **options))
+        cost = count * once[0]
+        output = capsys.readouterr().out
+        assert f"{count}.00 iterations on average, {cost / 1e6:.2f} million" in output
+        (row,) = table(folder)
+        assert (int(row["iterations"]), int(row["multiply_adds"])) == (count, cost)
+
+
 def test_thresholds_pictures_and_reference_shape(data, capsys):
     folder, keys = data
     shape_io.write_landmarks(folder / "reference.ljson", np.full((68, 2), 71.0))
@@ -248,12 +265,14 @@ def test_every_face_in_a_folder(photos, capsys):
     assert [row["face"] for row in rows] == ["1", "1", "1", "2"]
     assert rows[3]["image"] == str(folder / "images/sub/two.BMP")
     assert float(rows[3]["x0"]) == pytest.approx(float(rows[2]["x0"]) + 1, abs=0.011)
+    cost = str(aligner.load_model(keys["checkpoint_file"]).multiply_adds[2])
     for row in rows:
         estimate = shape_io.read_estimate(
             (folder / "results" / row["landmarks"]).with_suffix(".txt")
         )
         assert float(row["error_estimate"]) == pytest.approx(estimate)
         assert (row["iterations"], row["failed"], row["expected_nme"]) == ("3", "0", "")
+        assert row["multiply_adds"] == cost
 
 
 def test_a_killed_run_goes_on(photos, capsys):
@@ -349,11 +368,11 @@ def test_a_table_that_is_none_is_replaced(tmp_path, content):
     predictions = Predictions(tmp_path, ".pts")
     assert not predictions.has(task, draw=False)
     predictions.start([task])
-    face = aligner.Face(np.zeros((1, 2)), 0.5, 2, True, 0.25)
+    face = aligner.Face(np.zeros((1, 2)), 0.5, 2, True, 0.25, 99)
     predictions.add(task, [np.array([1, 2, 3, 4.5])], [face])
     (tmp_path / "a.pts").touch()
     again = Predictions(tmp_path, ".pts")
     assert again.has(task, draw=False) and not again.has(task, draw=True)
     assert not again.has(Task("a", tmp_path / "another.jpg"), draw=False)
     line = (tmp_path / "predictions.csv").read_bytes().splitlines()[1]
-    assert line.endswith(b"a\xff.jpg,1,a.pts,1.00,2.00,3.00,4.50,0.5,0.25,2,1")
+    assert line.endswith(b"a\xff.jpg,1,a.pts,1.00,2.00,3.00,4.50,0.5,0.25,2,99,1")
