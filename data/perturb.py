@@ -20,6 +20,7 @@ from PIL import Image
 
 from musica import command, geometry, shape_io
 from musica.config import option
+from musica.dataset import is_held_out
 from musica.errors import InputError
 
 
@@ -28,8 +29,12 @@ class PerturbConfig:
     """Keys of the command."""
 
     kind: str = option("", "box: noisy boxes; roll: rolled pictures")
-    image_dir: str = option("", "folder of the pictures, each with its .pts beside it", path=True)
+    image_dir: str = option("", "folder of the pictures", path=True)
+    gt_path: str = option("", "folder of the landmarks, .pts (default: image_dir)", path=True)
     filenames: list[str] = option([], "lists of images", path=True)
+    held_out_share: float = option(
+        1.0, "only the listed faces that training with this held_out_share left out; 1: all"
+    )
     output: str = option("", "folder to write; it must not exist yet", path=True)
     seed: int = option(0, "of all that is drawn")
     growth: float = option(0.2, "box: the sides are scaled by 1 to 1 + this")
@@ -55,11 +60,13 @@ def perturb(config: PerturbConfig) -> bool:
     listed: dict[str, list[str]] = {}
     for path in config.filenames:
         for name in shape_io.read_list(path):
-            listed.setdefault(name, []).append(Path(path).stem)
+            if config.held_out_share >= 1 or is_held_out(name, config.held_out_share):
+                listed.setdefault(name, []).append(Path(path).stem)
 
     def face(name: str) -> layout.Face:
         image = Path(config.image_dir, name)
-        points = shape_io.read_landmarks(image.with_suffix(".pts"))
+        labels = Path(config.gt_path or config.image_dir, name).with_suffix(".pts")
+        points = shape_io.read_landmarks(labels)
         rng = np.random.default_rng([config.seed, zlib.crc32(name.encode())])
         return KINDS[config.kind](config, name, image, points, tuple(listed[name]), rng)
 

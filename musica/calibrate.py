@@ -3,6 +3,9 @@
 All iterations run once for every face. From that: how well the estimated error tells the true one,
 what stopping early saves and costs, which estimate stands for which NME, and both thresholds.
 The faces should be ones the model was not trained on, or its estimates look better than they are.
+
+With ``--realign_turn``, another threshold is chosen instead: above which estimate faces are aligned
+again, turned upright. The faces should then have all rolls that are to be expected.
 """
 
 import sys
@@ -47,6 +50,9 @@ class CalibrateConfig:
         False, "choose a stop threshold for every iteration; the paper has one for all"
     )
     failure_nme: float = option(0.08, "a face with an NME above it counts as failed")
+    realign_turn: float | None = option(
+        None, "choose realign_threshold alone, for starts turned by so many degrees; 0: no starts"
+    )
 
 
 def calibrate(config: CalibrateConfig) -> bool:
@@ -75,6 +81,8 @@ def calibrate(config: CalibrateConfig) -> bool:
         model.landmark_count,
         use=lambda name: dataset.is_held_out(name, config.held_out_share),
     )
+    if config.realign_turn is not None:
+        return _calibrate_realignment(model, faces, config)
     measured = measure(model, faces, config.batch_size)
     summary = summarise(
         measured,
@@ -90,9 +98,28 @@ def calibrate(config: CalibrateConfig) -> bool:
     if config.output:
         for key in ("stop_threshold", "fail_threshold", "calibration"):
             setattr(model, key, summary[key])
-        with shape_io.replacing(config.output) as temporary:
-            model.save(temporary)
-        print(f"wrote {config.output}")
+        _save(model, config.output)
+    return len(measured.errors) < len(faces)
+
+
+def _save(model, path: str) -> None:
+    """Writes the model whole or not at all."""
+    with shape_io.replacing(path) as temporary:
+        model.save(temporary)
+    print(f"wrote {path}")
+
+
+def _calibrate_realignment(model, faces: Sequence, config: CalibrateConfig) -> bool:
+    """Chooses, prints and stores the threshold of a second alignment; returns as ``calibrate``."""
+    from musica import realignment_calibration
+
+    turn = config.realign_turn
+    measured = realignment_calibration.measure(model, faces, config.batch_size, turn)
+    threshold = selection.choose_realign_threshold(measured.curve, config.allowed_increase)
+    print("\n".join(realignment_calibration.lines(measured, threshold, turn)), flush=True)
+    if config.output:
+        model.realign_threshold, model.realign_turn = threshold, turn
+        _save(model, config.output)
     return len(measured.errors) < len(faces)
 
 
@@ -105,6 +132,8 @@ def _check(config: CalibrateConfig) -> None:
         raise InputError("output must name a .keras file")
     if config.batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
+    if not 0 <= (config.realign_turn or 0) <= 180:
+        raise InputError(f"realign_turn must be 0 to 180 degrees, not {config.realign_turn:g}")
     if config.allowed_increase < 0 or config.failure_nme <= 0:
         raise InputError("allowed_increase must be at least 0, failure_nme above 0")
 

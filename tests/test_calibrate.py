@@ -10,6 +10,7 @@ import pytest
 import tiny
 from tiny_faces import write_faces, write_list
 
+from musica import calibrate as calibration_command
 from musica import calibration_report, dataset, mean_shape, metrics, shape_io
 from musica.aligner import FaceAligner, load_model
 from musica.calibrate import CalibrateConfig, calibrate, measure, summarise
@@ -124,6 +125,37 @@ def test_calibrated_model_does_what_was_promised(
     }
 
 
+def test_the_threshold_of_a_second_alignment(folder, keys, monkeypatch, capsys):
+    saved = []
+    monkeypatch.setattr(calibration_command, "_save", lambda model, path: saved.append(model))
+    options = {"realign_turn": 60.0, "allowed_increase": 0.02, "output": "model.keras"}
+    assert not calibrate(CalibrateConfig(**keys, **options))
+    (model,) = saved
+    assert model.realign_turn == 60.0
+    header, *rows, chosen = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("| ")
+    ]
+    assert [float(cell) for cell in (rows[0][1].strip("%"), rows[-1][1].strip("%"))] == [0, 100]
+
+    aligner = FaceAligner(model)
+    for row, threshold in (
+        (rows[0], np.inf),
+        (chosen, model.realign_threshold),
+        (rows[-1], -np.inf),
+    ):
+        found, errors = aligned(aligner, folder, realign_threshold=threshold, realign_turn=60.0)
+        values = dict(zip(header, row, strict=True))
+        share = np.mean([face.iterations > 3 for face in found])
+        assert float(values["aligned again"].strip("%")) == pytest.approx(100 * share, abs=0.06)
+        assert float(values["NME"].strip("%")) == pytest.approx(100 * np.mean(errors), rel=2e-3)
+        iterations = np.mean([face.iterations for face in found])
+        assert float(values["iterations"]) == pytest.approx(iterations, abs=0.006)
+    nme = {row[0]: float(row[2].strip("%")) for row in rows}
+    assert float(chosen[2].strip("%")) <= 1.021 * min(nme.values())
+
+
 def test_report_without_failures():
     errors = np.array([[0.04, 0.02], [0.03, 0.02], [0.02, 0.02]])
     measured = Measurements(errors, errors, [10, 20])
@@ -176,6 +208,7 @@ def test_bad_faces_are_reported_and_left_out(folder, keys, tmp_path, capsys):
         ({"batch_size": 0}, "batch_size"),
         ({"allowed_increase": -0.1}, "allowed_increase"),
         ({"failure_nme": 0.0}, "failure_nme"),
+        ({"realign_turn": -1.0}, "realign_turn"),
     ],
 )
 def test_bad_keys_are_refused(keys, values, message):

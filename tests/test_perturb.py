@@ -9,6 +9,7 @@ import pytest
 from tiny_faces import blobs, landmarks, write_faces, write_list
 
 from musica import geometry, shape_io
+from musica.dataset import is_held_out
 from musica.errors import InputError
 
 sys.path.append(str(Path(__file__).parents[1] / "data"))
@@ -97,6 +98,20 @@ def test_noisy_boxes(keys, tmp_path):
         assert growth[0] == pytest.approx(growth[1], abs=1e-3) and 1 < growth[0] < 1.2
         shift = ((box[:2] + box[2:]) - (tight[:2] + tight[2:])) / 2 / sides
         assert (np.abs(shift) < 0.1).all() and np.abs(shift).min() > 1e-4
+
+
+def test_labels_of_another_folder_and_faces_that_were_held_out(keys, tmp_path):
+    for index in range(3):
+        shape_io.write_landmarks(tmp_path / f"labels/face{index}.pts", landmarks(index) + 1)
+    held_out = [index for index in range(3) if is_held_out(f"face{index}.png", 0.7)]
+    assert 0 < len(held_out) < 3
+    more = {"gt_path": str(tmp_path / "labels"), "held_out_share": 0.7}
+    assert not perturb.perturb(perturb.PerturbConfig(kind="box", **keys, **more))
+    out = tmp_path / "out"
+    names = [f"face{index}.png" for index in held_out]
+    assert shape_io.read_list(out / "lists/all.txt") == names
+    _, points, _ = read(out, held_out[0])
+    np.testing.assert_allclose(points, landmarks(held_out[0]) + 1, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["box", "roll"])

@@ -180,3 +180,23 @@ def test_threshold_for_an_nme_is_the_strictest():
     assert selection.threshold_for(0.03, calibration) == pytest.approx(0.125)
     assert selection.threshold_for(0.05, calibration) is None
     assert selection.threshold_for(0.01, calibration) is None
+
+
+def test_who_is_aligned_again():
+    errors = np.array([[0.05, 0.04], [0.30, 0.05], [0.04, 0.06], [0.04, 0.04]])
+    estimates = np.array([0.06, 0.20, 0.03, 0.03])
+    costs = np.array([[30, 90], [30, 100], [20, 90], [30, 90]])
+    found = selection.realignment_curve(errors, estimates, costs, costs / 10)
+    asking = [[estimates > threshold] for threshold in found.settings]
+    assert [np.sum(mask) for mask in asking] == [4, 2, 1, 0]
+    for column, amounts in (
+        (found.errors, errors),
+        (found.multiply_adds, costs),
+        (found.iterations, costs / 10),
+    ):
+        expected = [np.where(mask, amounts[:, 1], amounts[:, 0]).mean() for mask in asking]
+        np.testing.assert_allclose(column, expected)
+    # 0.0425 is the least error, with two faces; 0.045 with the worst one alone.
+    assert 0.03 < selection.choose_realign_threshold(found, 0.0) < 0.06
+    assert 0.06 < selection.choose_realign_threshold(found, 0.1) < 0.20
+    assert selection.choose_realign_threshold(found, 10.0) > 0.20
