@@ -22,6 +22,8 @@ from musica.shape_io import replacing
 
 # Pyramid levels by the number of iterations.
 LEVELS = {2: [1, 0], 3: [2, 1, 0], 4: [2, 2, 1, 0]}
+# The release's largest model has 8 million in one variable.
+MAX_NUMBERS = 100_000_000
 _AVERAGE = "/ExponentialMovingAverage"
 _VARIABLE = re.compile(r"(?:Conv|FC)(?:_\d+)?/(?:weights|biases)")
 
@@ -105,8 +107,13 @@ def read_checkpoint(
         names = [name.removesuffix(_AVERAGE) for name in stored]
         names = sorted({name for name in names if _VARIABLE.fullmatch(name)})
         present = [name for name in names if name + suffix in stored]
+        largest = max((math.prod(stored[name + suffix]) for name in present), default=0)
+        if largest > MAX_NUMBERS:
+            raise InputError(f"{path}: declares a variable of {largest} numbers")
         variables = {name: reader.get_tensor(name + suffix) for name in present}
         step = int(reader.get_tensor("global_step")) if "global_step" in stored else None
+    except InputError:
+        raise
     except Exception as error:  # TensorFlow raises many kinds on a corrupted file
         raise InputError(f"{path}: not a readable TensorFlow checkpoint") from error
     if not names:
