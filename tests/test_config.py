@@ -138,6 +138,12 @@ def run(*arguments, cwd=ROOT):
     )
 
 
+def test_installed_commands_list_their_keys():
+    command = Path(sys.executable).with_name("musica-inference")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True)
+    assert "--resDir" in done.stdout and "--data_dir" in done.stdout
+
+
 def test_help_does_not_import_tensorflow():
     done = run("-X", "importtime", "-m", "musica.convert_checkpoint", "--help")
     assert "--checkpoint_file" in done.stdout
