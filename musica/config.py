@@ -7,6 +7,7 @@ Paths in a JSON resolve against the JSON's folder, paths given as flags against 
 import dataclasses
 import difflib
 import json
+import os
 import reprlib
 import sys
 import types
@@ -114,8 +115,8 @@ def _resolved(value: Any, folder: Path, where: str) -> Any:
     if isinstance(value, list):
         return [_resolved(entry, folder, where) for entry in value]
     try:
-        return str((folder / Path(value).expanduser()).resolve()) if value else value
-    except (OSError, RuntimeError, ValueError) as error:  # unknown ~user, links in a circle, NUL
+        return os.path.realpath(folder / Path(value).expanduser()) if value else value
+    except (RuntimeError, ValueError) as error:  # an unknown ~user, a NUL byte
         raise InputError(f"{where} is no path: {reprlib.repr(value)} ({error})") from error
 
 
