@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,8 @@ def kinds(slow: bool | None = None) -> dict:
     import hostile_pictures
 
     quick = {**hostile.KINDS, **hostile_pictures.KINDS}
+    if find_spec("cv2"):
+        quick.update(importlib.import_module("hostile_videos").KINDS)
     return {**({} if slow else quick), **({} if slow is False else hostile_models.KINDS)}
 
 
