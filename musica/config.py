@@ -75,7 +75,11 @@ def save(config: Any, path: Path | str) -> None:
     """Writes a configuration as JSON; its paths are made absolute."""
     from musica.shape_io import write_text
 
-    write_text(path, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    content = dataclasses.asdict(config)
+    for field in dataclasses.fields(config):
+        if field.metadata[_PATH]:
+            content[field.name] = _resolved(content[field.name], Path(), field.name)
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def checked(cls: type, content: Any, folder: Path, source: str) -> dict[str, Any]:
