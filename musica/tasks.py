@@ -18,6 +18,8 @@ from musica.errors import InputError
 
 BUILTIN_FACES = ("breakingbad.jpg", "einstein.jpg", "lenna.png", "takeo.ppm")
 BUILTIN_COUNT = 68
+# What a row of the table ends in.
+WHOLE = ("0", "1")
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,8 @@ class Predictions:
         try:
             with self._open(self.path, "r") as file:
                 reader = csv.DictReader(file, strict=True)
-                rows = [row for row in reader if None not in row and None not in row.values()]
+                # The last may have been cut off, even where its last value begins.
+                rows = [row for row in reader if None not in row and row.get("failed") in WHOLE]
         except (FileNotFoundError, csv.Error):
             return []
         return rows if tuple(reader.fieldnames or ()) == self.COLUMNS else []
