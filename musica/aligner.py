@@ -11,7 +11,7 @@ import numpy as np
 
 from musica import geometry
 from musica.errors import InputError
-from musica.realignment import DEFAULT_TURN, Realignment, realign
+from musica.realignment import Realignment, realign
 from musica.shape_io import read_image
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "musica68.keras"
@@ -215,7 +215,7 @@ class FaceAligner:
         if realign_threshold is None:
             realign_threshold = getattr(self.model, "realign_threshold", None)
         if realign_turn is None:
-            realign_turn = getattr(self.model, "realign_turn", DEFAULT_TURN)
+            realign_turn = getattr(self.model, "realign_turn", 0.0)
         if iterations is not None or realign_threshold is None:
             return None
         return Realignment(realign_threshold, realign_turn)

@@ -1,9 +1,9 @@
 """Aligns faces again that were found badly, turned upright.
 
-A face whose estimate asks for it starts anew from two turned crops, for some iterations. The best
-by its estimate, these two or what was found at first, tells the roll; the face is aligned from a
-crop that is turned upright by that. The result is kept if its estimate is better. Only faces that
-ask cost anything, and what they cost is counted.
+A face whose estimate asks for it is aligned from a crop that is turned upright by the roll of its
+landmarks. A model that knows upright faces only does not find the roll: with ``turn``, the face
+also starts from two turned crops, for some iterations, and the best by its estimate tells the roll.
+Only faces that ask cost anything, and what they cost is counted.
 
 Reference: ``method.md`` section 1, step 3: the release is told the roll. PORT: here it is found.
 """
@@ -18,10 +18,11 @@ from musica.errors import InputError
 
 # After so many iterations the estimates tell the right start from the wrong one.
 START_ITERATIONS = 2
-# Degrees by which faces are turned for a start, where a model does not say.
-DEFAULT_TURN = 75.0
 # Faces that are rolled by less, in degrees, gain nothing: so are those of the training.
-MIN_ROLL = 20.0
+MIN_ROLL = 30.0
+# Models underestimate their errors on rolled faces: an upright result is the better one even if its
+# estimate is this many times as high.
+TRUSTED = 1.2
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def realign(
     for index, runs in candidates.items():
         runs += [again[index]] if index in again else []
         results[index] = replace(
-            min(found[index], again.get(index, found[index]), key=_estimate),
+            _better(found[index], again.get(index, found[index])),
             iterations=sum(face.iterations for face in runs),
             multiply_adds=sum(face.multiply_adds for face in runs),
         )
@@ -81,14 +82,18 @@ def _estimate(face) -> float:
     return face.error_estimate
 
 
+def _better(first, again):
+    """Which of the results of two alignments is kept."""
+    return again if again.error_estimate < TRUSTED * first.error_estimate else first
+
+
 def _starts(aligner, faces: Sequence, asking: Sequence[int], turn: float, run: Callable):
     """The faces as found in a few iterations from turned crops: pairs of index and ``Face``."""
     owners, starts = [], []
     for index in asking:
         face = faces[index]
         for roll in (face.roll - turn, face.roll + turn) if turn else ():
-            box = upright.upright_box_in(face.box, aligner.reference_shape, roll)
-            start = _prepared(aligner, face, box, roll)
+            start = _prepared(aligner, face, roll)
             if start is not None:
                 owners.append(index)
                 starts.append(start)
@@ -97,26 +102,25 @@ def _starts(aligner, faces: Sequence, asking: Sequence[int], turn: float, run: C
 
 
 def _turned_by(aligner, face, landmarks: np.ndarray, first: bool):
-    """The face prepared with the roll of landmarks; None if those found first need no turn.
-
-    Its box is the mean of two upright boxes: the tight one of the landmarks, which are inexact,
-    and the one that the given box stands for, which may be.
-    """
+    """The face turned by the roll of landmarks; None if those found first need no turn."""
     if not np.isfinite(landmarks).all():
         return None
-    reference = aligner.reference_shape
-    roll = upright.roll_of(landmarks, reference)
+    roll = upright.roll_of(landmarks, aligner.reference_shape)
     if first and abs((roll - face.roll + 180) % 360 - 180) < MIN_ROLL:
         return None
-    given = upright.upright_box_in(face.box, reference, roll)
-    return _prepared(aligner, face, (given + upright.upright_box(landmarks, roll)) / 2, roll)
+    return _prepared(aligner, face, roll)
 
 
-def _prepared(aligner, face, box: np.ndarray, roll: float):
-    """The face in the crop of an upright box; None if that cannot be used."""
+def _prepared(aligner, face, roll: float):
+    """The face prepared in a turned crop; None if there is no such crop.
+
+    The crop's box is what the given box stands for. It may be inexact, but so are the landmarks of
+    a rolled face: with their tight box the errors were larger, with noisy boxes as large.
+    """
     model = aligner.model
     try:
+        box = upright.upright_box_in(face.box, aligner.reference_shape, roll)
         crop = upright.upright_crop(box, roll, model.margin, model.box_size)
         return aligner.prepare_crop(face.image, crop)
-    except InputError:  # inexact landmarks may lie anywhere
+    except InputError:  # the turned box is too narrow, say
         return None

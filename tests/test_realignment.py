@@ -24,6 +24,7 @@ class Oracle:
         self.reference, self.roll = reference, roll
         self.truth = transform_points(upright.turn(-roll), reference - 70) + 150
         self.sizes = []
+        self.bad = lambda turned: BAD
 
     def pyramid(self, image, crop):
         assert image is IMAGE
@@ -38,7 +39,7 @@ class Oracle:
             beyond = residual - np.clip(residual, -40, 40)
             points = transform_points(upright.turn(beyond), self.truth - 150) + 150
             landmarks.append(crop.to_crop(points))
-            errors.append(BAD if beyond else GOOD)
+            errors.append(self.bad(turned) if beyond else GOOD)
         return state, np.array(landmarks), np.array(errors)
 
 
@@ -67,7 +68,8 @@ def with_rolls(*rolls):
 
 def align(aligner, **options):
     box = geometry.bounding_box(aligner.runner.truth)
-    return aligner.align(IMAGE, box, **{"realign_threshold": THRESHOLD, **options})
+    defaults = {"realign_threshold": THRESHOLD, "realign_turn": 75.0}
+    return aligner.align(IMAGE, box, **{**defaults, **options})
 
 
 @with_rolls(-110, -70, 45, 75, 110)
@@ -99,11 +101,14 @@ def test_by_the_roll_found_at_first(aligner):
 
 
 @with_rolls(150)
-def test_the_better_estimate_is_kept(aligner):
+@pytest.mark.parametrize(("factor", "kept"), [(0.9, True), (1.1, True), (1.3, False)])
+def test_an_upright_result_is_trusted_more_up_to_a_point(aligner, factor, kept):
     first = align(aligner, realign_threshold=np.inf)
+    aligner.runner.bad = lambda turned: BAD * (factor if abs(turned) > 20 else 1)
     face = align(aligner, realign_turn=5)
-    np.testing.assert_array_equal(face.landmarks, first.landmarks)
     assert face.failed and face.iterations == 10
+    assert face.error_estimate == pytest.approx(BAD * (factor if kept else 1))
+    assert np.array_equal(face.landmarks, first.landmarks) != kept
 
 
 @with_rolls(0, 30, -40)
@@ -124,14 +129,18 @@ def test_a_face_that_is_upright_is_not_turned(aligner):
 @with_rolls(75)
 def test_who_is_not_aligned_again(aligner):
     box = geometry.bounding_box(aligner.runner.truth)
-    options = {"realign_threshold": THRESHOLD}
+    options = {"realign_threshold": THRESHOLD, "realign_turn": 75.0}
     without = aligner.prepare(IMAGE, box, keep_image=False)
     assert aligner.align_prepared([without], **options)[0].iterations == 3
     assert aligner.align_prepared([], **options) == []
     for count in (1, 2, 3):
         assert align(aligner, iterations=count).iterations == count
     assert aligner.align(IMAGE, box).iterations == 3
-    aligner.model.realign_threshold, aligner.model.realign_turn = THRESHOLD, 0.0
+    aligner.model.realign_threshold = THRESHOLD
+    assert aligner.align(IMAGE, box).iterations == 6
+    aligner.model.realign_turn = 75.0
+    assert aligner.align(IMAGE, box).iterations == 10
+    aligner.model.realign_turn = 0.0
     assert aligner.align(IMAGE, box).iterations == 6
     assert aligner.align(IMAGE, box, realign_turn=60.0).iterations == 10
     assert aligner.align(IMAGE, box, realign_threshold=np.inf).iterations == 3
@@ -145,20 +154,20 @@ def test_only_those_who_ask_are_computed_and_none_depends_on_others(aligner, mon
     prepared = [
         aligner.prepare(IMAGE, box, roll) for box, roll in zip(boxes, (0, 60, 0), strict=True)
     ]
-    together = aligner.align_prepared(prepared, realign_threshold=THRESHOLD)
+    options = {"realign_threshold": THRESHOLD, "realign_turn": 75.0}
+    together = aligner.align_prepared(prepared, **options)
     sizes = [size for _, size in aligner.runner.sizes]
     assert sizes == [3, 3, 3, 4, 4, 2, 2, 2]
     assert [face.iterations for face in together] == [10, 3, 10]
     for face, one in zip(together, prepared, strict=True):
-        (alone,) = aligner.align_prepared([one], realign_threshold=THRESHOLD)
+        (alone,) = aligner.align_prepared([one], **options)
         np.testing.assert_array_equal(face.landmarks, alone.landmarks)
 
 
 @with_rolls(75)
-@pytest.mark.parametrize("landmarks", [np.nan, 1e9])
-def test_landmarks_that_lie_nowhere_are_not_followed(aligner, landmarks, monkeypatch):
+def test_landmarks_that_lie_nowhere_are_not_followed(aligner, monkeypatch):
     def lost(k, pyramids, initial, state):
-        return state, np.full_like(initial, landmarks), np.full(len(initial), BAD)
+        return state, np.full_like(initial, np.nan), np.full(len(initial), BAD)
 
     monkeypatch.setattr(aligner.runner, "iterate", lost)
     assert align(aligner).iterations == 7
