@@ -174,7 +174,8 @@ def check_kills(
     print(f"     {last}; {time.perf_counter() - began:.1f} s")
     check("exit status with bad files", 1 if bad else 0, status)
     check("lines on stderr, one for each bad file", bad, len(errors))
-    check("rows of the table", good, len(check_results(folder / "whole", ".pts")))
+    done = {row["image"] for row in check_results(folder / "whole", ".pts")}
+    check("pictures in the table", good, len(done))
     whole, table = contents(folder / "whole"), rows(folder / "whole")
     killed = folder / "killed"
     for number in range(kills):
