@@ -41,6 +41,9 @@ class MuSiCa(keras.Model):
         stop_threshold: T_s, a face stops when its estimated error is below; one for all iterations,
             or a list of one for each but the last; None never stops.
         fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
+        realign_threshold: a face is aligned again, turned upright, when its estimate is above and it
+            is found to be rolled; None never (``musica.realignment``).
+        realign_turn: degrees by which such a face is turned for new starts; 0: it has none.
         calibration: for each iteration, a list of estimates and one of the NMEs that are expected
             at them, both ascending (``selection.calibration_knots``); None if not calibrated.
 
@@ -80,6 +83,8 @@ class MuSiCa(keras.Model):
         margin: float = geometry.MARGIN,
         stop_threshold: float | list[float] | None = None,
         fail_threshold: float | None = None,
+        realign_threshold: float | None = None,
+        realign_turn: float = 0.0,
         calibration=None,
         **kwargs,
     ):
@@ -103,6 +108,8 @@ class MuSiCa(keras.Model):
         self.margin = margin
         self.stop_threshold = stop_threshold
         self.fail_threshold = fail_threshold
+        self.realign_threshold = realign_threshold
+        self.realign_turn = realign_turn
         self.calibration = check_calibration(calibration, len(self.levels))
         self.steps = [
             CascadeStep(
@@ -199,6 +206,8 @@ class MuSiCa(keras.Model):
             "margin": self.margin,
             "stop_threshold": self.stop_threshold,
             "fail_threshold": self.fail_threshold,
+            "realign_threshold": self.realign_threshold,
+            "realign_turn": self.realign_turn,
             "calibration": self.calibration,
         }
 
