@@ -8,8 +8,10 @@ imported when Keras is: at once if it already was, otherwise right after it.
 
 import importlib
 import sys
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 _MODEL_MODULES = ("musica.model", "musica.mdm")
 # Where one of our own modules is what imports Keras, the model modules may need the whole of it;
@@ -33,18 +35,23 @@ def _import_models() -> None:
 class _AfterTrigger(MetaPathFinder):
     """Imports the model modules right after the first trigger has been executed."""
 
-    def find_spec(self, fullname, path, target=None):
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
         """Finds a trigger where Python would, and adds a last line to its execution."""
         spec = PathFinder.find_spec(fullname, path, target) if fullname in _TRIGGERS else None
         if spec is None or spec.loader is None:
             return None
         execute = spec.loader.exec_module
 
-        def execute_and_import_models(module):
+        def execute_and_import_models(module: ModuleType) -> None:
             # Not before: TensorFlow looks for Keras without importing it.
             sys.meta_path.remove(self)
             execute(module)
             _import_models()
 
-        spec.loader.exec_module = execute_and_import_models
+        spec.loader.exec_module = execute_and_import_models  # type: ignore[method-assign]
         return spec

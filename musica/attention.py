@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -20,6 +21,11 @@ from musica.config import option
 from musica.errors import InputError
 from musica.landmarks import scheme_for
 from musica.report import FORMATS, STYLE
+
+if TYPE_CHECKING:
+    from musica.dataset import FaceSamples
+    from musica.layers import PatchAttention
+    from musica.model import MuSiCa
 
 # The scale of colours ends here, or the rarest patch would leave all others pale.
 SHOWN = 0.98
@@ -91,7 +97,7 @@ def analyse(config: AttentionConfig) -> bool:
     faces = dataset.read_faces(config.eval_filenames, *folders, model.landmark_count)
     samples = dataset.FaceSamples(
         faces,
-        model.reference_shape,
+        np.array(model.reference_shape),
         levels=max(model.levels) + 1,
         box_size=model.box_size,
         margin=model.margin,
@@ -105,7 +111,7 @@ def analyse(config: AttentionConfig) -> bool:
     return len(measured.positions) < len(faces)
 
 
-def measure(model, samples, batch_size: int) -> Measurements:
+def measure(model: "MuSiCa", samples: "FaceSamples", batch_size: int) -> Measurements:
     """Runs all iterations for every face; an unusable face is reported and left out.
 
     Args:
@@ -155,7 +161,7 @@ def _usable(samples, positions: Sequence[int]) -> Iterator[tuple]:
             print(f"skipped {error}", file=sys.stderr)
 
 
-def attention(model, inputs: dict, landmarks: Sequence) -> tuple[np.ndarray, ...]:
+def attention(model: "MuSiCa", inputs: dict, landmarks: Sequence) -> tuple[np.ndarray, ...]:
     """The attention that B faces get (``method.md`` section 3).
 
     Args:
@@ -172,7 +178,7 @@ def attention(model, inputs: dict, landmarks: Sequence) -> tuple[np.ndarray, ...
         points = np.asarray(current)[:, model.patch_indices]
         patches = step.extractor(inputs["pyramid"][level], points / 2.0**level)
         features = np.asarray(step.encoder(patches))
-        gates = np.asarray(step.attention.gate(features))
+        gates = np.asarray(cast("PatchAttention", step.attention).gate(features))
         active = np.maximum(features.sum(axis=-1), np.finfo(np.float32).tiny)
         passed = (gates * features).sum(axis=-1) / active
         results.append((gates.mean(axis=-1), passed, gates.std(axis=-1), points))
@@ -194,7 +200,7 @@ def _closing_each(model) -> Iterator[None]:
         kernel.assign(values)
 
 
-def summarise(model, measured: Measurements) -> dict:
+def summarise(model: "MuSiCa", measured: Measurements) -> dict:
     """The numbers that are printed and go into attention.json; NMEs are fractions."""
     weights, deviation = measured.weights.mean(axis=0), measured.weights.std(axis=0)  # (K, M)
     passed = measured.passed.mean(axis=0)
@@ -261,7 +267,13 @@ def _row(name: str, values: Sequence[float | None], last: str = "") -> str:
     return f"| {' | '.join([name, *cells, last])} |"
 
 
-def write(config: AttentionConfig, model, samples, measured: Measurements, summary: dict) -> int:
+def write(
+    config: AttentionConfig,
+    model: "MuSiCa",
+    samples: "FaceSamples",
+    measured: Measurements,
+    summary: dict,
+) -> int:
     """Writes attention.json, attention.csv and the plots, each whole or not at all.
 
     Returns:

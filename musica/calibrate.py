@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from musica.calibration_report import Measurements
 from musica.config import option
 from musica.errors import InputError
 from musica.landmarks import scheme_for
+
+if TYPE_CHECKING:
+    from musica.model import MuSiCa
 
 INCREASES = (0.01, 0.02, 0.05)
 EXPECTED_NMES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
@@ -82,7 +86,7 @@ def calibrate(config: CalibrateConfig) -> bool:
         use=lambda name: dataset.is_held_out(name, config.held_out_share),
     )
     if config.realign_turn is not None:
-        return _calibrate_realignment(model, faces, config)
+        return _calibrate_realignment(model, faces, config, config.realign_turn)
     measured = measure(model, faces, config.batch_size)
     summary = summarise(
         measured,
@@ -102,18 +106,19 @@ def calibrate(config: CalibrateConfig) -> bool:
     return len(measured.errors) < len(faces)
 
 
-def _save(model, path: str) -> None:
+def _save(model: "MuSiCa", path: str) -> None:
     """Writes the model whole or not at all."""
     with shape_io.replacing(path) as temporary:
         model.save(temporary)
     print(f"wrote {path}")
 
 
-def _calibrate_realignment(model, faces: Sequence, config: CalibrateConfig) -> bool:
+def _calibrate_realignment(
+    model: "MuSiCa", faces: Sequence, config: CalibrateConfig, turn: float
+) -> bool:
     """Chooses, prints and stores the threshold of a second alignment; returns as ``calibrate``."""
     from musica import realignment_calibration
 
-    turn = config.realign_turn
     measured = realignment_calibration.measure(model, faces, config.batch_size, turn)
     threshold = selection.choose_realign_threshold(measured.curve, config.allowed_increase)
     print("\n".join(realignment_calibration.lines(measured, threshold, turn)), flush=True)
@@ -138,7 +143,7 @@ def _check(config: CalibrateConfig) -> None:
         raise InputError("allowed_increase must be at least 0, failure_nme above 0")
 
 
-def measure(model, faces: Sequence, batch_size: int) -> Measurements:
+def measure(model: "MuSiCa", faces: Sequence, batch_size: int) -> Measurements:
     """Runs all iterations once for every face; an unusable face is reported and left out.
 
     Args:

@@ -1,6 +1,7 @@
 """What every command shares: flags, quiet start, one-line errors, exit status."""
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -32,14 +33,15 @@ def run(
 
     def guarded(arguments: list[str]) -> int:
         # Names of folders need not be in the terminal's encoding.
-        sys.stdout.reconfigure(errors="backslashreplace")
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             words = arguments[1:]
             if words and positional is None:
                 raise InputError(f"unexpected argument {words[0]!r}; values are given as --flags")
-            if words and flags.FLAGS[positional].present:
-                raise InputError(f"give either --{positional} or {words[0]!r}, not both")
-            if words:
+            if words and positional is not None:
+                if flags.FLAGS[positional].present:
+                    raise InputError(f"give either --{positional} or {words[0]!r}, not both")
                 flags.FLAGS[positional].parse(words)
             if not flags.FLAGS["verbosity"].present:
                 logging.set_verbosity(logging.ERROR)

@@ -11,12 +11,17 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from musica import command, metrics, published, shape_io
+from musica.aligner import FaceAligner
 from musica.config import option
 from musica.errors import InputError
+
+if TYPE_CHECKING:
+    from musica.dataset import AnnotatedFace
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,12 @@ class Method:
     """
 
     name: str
-    aligner: object
+    aligner: FaceAligner
     iterations: int | None
 
-    def measure(self, face, image: np.ndarray, normalization: str) -> "Measurement":
+    def measure(
+        self, face: "AnnotatedFace", image: np.ndarray, normalization: str
+    ) -> "Measurement":
         """Aligns an ``AnnotatedFace`` whose image is decoded."""
         start = time.perf_counter()
         found = self.aligner.align(image, face.box, iterations=self.iterations)
@@ -120,8 +127,6 @@ def _check(config: CompareConfig) -> None:
 
 def _methods(path: str) -> Iterator[Method]:
     """A saved model with all its iterations, and quitting early if it can."""
-    from musica.aligner import FaceAligner
-
     aligner = FaceAligner.load(path)
     # Trained models are all called model.keras: their folders tell them apart.
     name = Path(*Path(path).parts[-3:]).with_suffix("").as_posix()
@@ -164,7 +169,12 @@ def _measure(
     return measured
 
 
-def _lines(methods, lists, measured, config: CompareConfig) -> Iterator[str]:
+def _lines(
+    methods: Sequence[Method],
+    lists: Mapping[str, list],
+    measured: Mapping[str, Mapping[Method, Measurement]],
+    config: CompareConfig,
+) -> Iterator[str]:
     """The table in Markdown, and what its columns mean."""
     names = {
         key: [face.name for face in listed if face.name in measured]
@@ -177,7 +187,7 @@ def _lines(methods, lists, measured, config: CompareConfig) -> Iterator[str]:
         own = {name: results[method] for name, results in measured.items()}
         table.append(_row(method, list(own.values())))
         for listed in names.values():
-            errors = [own[name].nme for name in listed]
+            errors = np.array([own[name].nme for name in listed])
             percentages = np.mean(errors), metrics.failure_rate(errors, config.failure_threshold)
             table[-1] += [f"{100 * value:.2f}" for value in percentages]
     yield published.markdown(table)

@@ -12,15 +12,18 @@ import reprlib
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
 
 from musica.errors import InputError
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 # How a path is marked where it cannot be told by its type, e.g. inside `Data`.
 _PATH = "path"
 # The largest that NumPy and TensorFlow take.
@@ -135,7 +138,7 @@ def _converted(expected: Any, value: Any, where: str, folder: Path) -> Any:
         (entry_type,) = typing.get_args(expected)
         entries = value if isinstance(value, list) else [value]
         return [_converted(entry_type, entry, where, folder) for entry in entries]
-    if dataclasses.is_dataclass(expected):
+    if isinstance(expected, type) and dataclasses.is_dataclass(expected):
         return expected(**checked(expected, value, folder, where))
     accepted = (int, float) if expected is float else (expected,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
@@ -149,11 +152,10 @@ def define_flags(cls: type) -> None:
     """Defines one absl flag for every key; a flag that is not given is None."""
     flags.disclaim_key_flags()
     flags.DEFINE_string("config", None, "JSON file with the keys below; flags override it.")
+    defaults = cls()
     for field in dataclasses.fields(cls):
         expected = typing.get_type_hints(cls)[field.name]
-        default = field.default
-        if default is dataclasses.MISSING:
-            default = field.default_factory()
+        default = getattr(defaults, field.name)
         text = f"{field.metadata['description']} (default: {default!r})"
         for name in filter(None, (field.name, field.metadata["alias"])):
             _define_flag(name, expected, text)
@@ -172,13 +174,13 @@ def _define_flag(name: str, expected: Any, text: str) -> None:
         else:
             flags.DEFINE_list(name, None, f"{text}; comma-separated")
         return
-    define = {
+    define: dict[Any, Callable] = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
-    }[expected]
-    define(name, None, text)
+    }
+    define[expected](name, None, text)
 
 
 def from_flags(cls: type[Config]) -> Config:

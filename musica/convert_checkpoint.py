@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from musica.errors import InputError
 from musica.landmarks import SCHEMES, scheme_for
 from musica.mean_shape import read_reference_shape
 from musica.shape_io import replacing
+
+if TYPE_CHECKING:
+    from musica.model import MuSiCa
 
 # Pyramid levels by the number of iterations.
 LEVELS = {2: [1, 0], 3: [2, 1, 0], 4: [2, 2, 1, 0]}
@@ -170,7 +174,7 @@ def read_architecture(variables: dict[str, np.ndarray], patch_size: int = 14) ->
     )
 
 
-def build_model(variables: dict[str, np.ndarray], config: ConvertConfig):
+def build_model(variables: dict[str, np.ndarray], config: ConvertConfig) -> "MuSiCa":
     """Builds the MuSiCa model and gives it the checkpoint's weights.
 
     Raises:

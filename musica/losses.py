@@ -5,24 +5,27 @@ corners, whose distance in the truth is the normaliser. All errors are per face,
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from keras import ops
 
+# The backends' tensors have no type in common.
+Tensor: TypeAlias = Any
 SMALL_ERROR = 0.01
 ERROR_WEIGHT = 0.05
 
 
-def _distances(predicted, truth):
+def _distances(predicted: Tensor, truth: Tensor) -> Tensor:
     """Euclidean distance of each point: (B, N) pixels."""
     return ops.sqrt(ops.sum(ops.square(predicted - truth), axis=-1))
 
 
-def _eye_vector(truth, eye_corners: Sequence[int]):
+def _eye_vector(truth: Tensor, eye_corners: Sequence[int]) -> Tensor:
     """From one outer eye corner to the other: (B, 2)."""
     return truth[:, eye_corners[0]] - truth[:, eye_corners[1]]
 
 
-def l1_error(predicted, truth, eye_corners: Sequence[int]):
+def l1_error(predicted: Tensor, truth: Tensor, eye_corners: Sequence[int]) -> Tensor:
     """Mean L1 distance over the eye corners' L1 distance; the loss the stop predictor predicts.
 
     Point errors below 0.01 px count as zero. Release: ``L1_loss``.
@@ -33,7 +36,7 @@ def l1_error(predicted, truth, eye_corners: Sequence[int]):
     return ops.mean(point_errors, axis=-1) / normaliser
 
 
-def normalised_rmse(predicted, truth, eye_corners: Sequence[int]):
+def normalised_rmse(predicted: Tensor, truth: Tensor, eye_corners: Sequence[int]) -> Tensor:
     """Mean of sqrt(0.001 + squared distance) over the eye corners' distance.
 
     Release: ``normalized_rmse``.
@@ -42,12 +45,12 @@ def normalised_rmse(predicted, truth, eye_corners: Sequence[int]):
     return ops.mean(ops.sqrt(0.001 + squared), axis=-1) / _eye_distance(truth, eye_corners)
 
 
-def nme(predicted, truth, eye_corners: Sequence[int]):
+def nme(predicted: Tensor, truth: Tensor, eye_corners: Sequence[int]) -> Tensor:
     """Mean distance over the eye corners' distance: the error that evaluation prints."""
     return ops.mean(_distances(predicted, truth), axis=-1) / _eye_distance(truth, eye_corners)
 
 
-def _eye_distance(truth, eye_corners: Sequence[int]):
+def _eye_distance(truth: Tensor, eye_corners: Sequence[int]) -> Tensor:
     """Euclidean distance of the outer eye corners: (B,) pixels."""
     return ops.sqrt(ops.sum(ops.square(_eye_vector(truth, eye_corners)), axis=-1))
 
@@ -55,7 +58,9 @@ def _eye_distance(truth, eye_corners: Sequence[int]):
 LOSSES: dict[str, Callable] = {"l1": l1_error, "normalised_rmse": normalised_rmse}
 
 
-def iteration_loss(face_errors, estimates=None, error_weight: float = ERROR_WEIGHT):
+def iteration_loss(
+    face_errors: Tensor, estimates: Tensor = None, error_weight: float = ERROR_WEIGHT
+) -> Tensor:
     """Loss of one iteration: mean error, and how far its estimate is off.
 
     No gradient is stopped: the landmarks also learn to be predictable, as in the release.

@@ -1,12 +1,14 @@
 """MDM, the baseline: the Mnemonic Descent Method (CVPR 2016) from the same layers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from musica import geometry
 from musica.layers import CascadeStep
+from musica.losses import Tensor
 from musica.model import check_patch_indices, check_reference_shape, release_initializer
 
 
@@ -44,8 +46,8 @@ class MDM(keras.Model):
         iterations: int = 4,
         patch_size: int = 30,
         hidden_size: int = 512,
-        kernel_initializer=None,
-        reference_shape=None,
+        kernel_initializer: Any = None,
+        reference_shape: Sequence[Sequence[float]] | None = None,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
@@ -73,25 +75,25 @@ class MDM(keras.Model):
         )
         self.build()
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates all weights; they depend on the arguments alone."""
         self.step.build()
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Any]) -> dict[str, list]:
         """Runs all iterations; inputs and outputs as in the class description."""
         image = inputs["pyramid"][0]
         initial = ops.convert_to_tensor(inputs["initial"])
         hidden = ops.zeros((ops.shape(initial)[0], self.hidden_size), initial.dtype)
         state = {"displacement": ops.zeros_like(initial), "hidden": hidden}
-        outputs = {"landmarks": [], "hidden": []}
+        outputs: dict[str, list] = {"landmarks": [], "hidden": []}
         for k in range(self.iterations):
             state, landmarks, _ = self.iterate(k, image, initial, state)
             outputs["landmarks"].append(landmarks)
             outputs["hidden"].append(state["hidden"])
         return outputs
 
-    def iterate(self, k, image, initial, state):
+    def iterate(self, k: int, image: Tensor, initial: Tensor, state: dict[str, Tensor]) -> tuple:
         """Runs one iteration, whichever; as ``MuSiCa.iterate``, but all errors are NaN."""
         landmarks = initial + state["displacement"]
         centres = ops.take(landmarks, self.patch_indices, axis=1)
@@ -110,7 +112,7 @@ class MDM(keras.Model):
         """Multiply-adds for one face after each iteration."""
         return [(k + 1) * self.step.multiply_adds for k in range(self.iterations)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -8,6 +8,7 @@ import pickle
 import pickletools
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -117,7 +118,7 @@ class _Described:
     def __init__(self, *arguments):
         self.arguments = arguments
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         self.state = state
 
 
@@ -143,7 +144,7 @@ class _PointsUnpickler(pickle.Unpickler):
     Nothing the pickle names is ever imported or called.
     """
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         """Returns the stand-in for a name, if it is one an array needs."""
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
@@ -171,7 +172,7 @@ def _pickled_points(path: Path) -> np.ndarray:
 def _checked_pickle(content: bytes) -> bytes:
     """Returns a pickle unchanged unless it would have memory set aside for more than it holds."""
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(content):
+        if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(content):
             raise ValueError("it numbers objects that it cannot have")
     return content
 
@@ -182,5 +183,5 @@ def _array(_version, shape, described_dtype, columns_first, values) -> np.ndarra
     if dtype.kind not in "fiu":
         raise ValueError("its values are not numbers")
     values = values.encode("latin1") if isinstance(values, str) else values
-    order = "F" if columns_first else "C"
+    order: Literal["F", "C"] = "F" if columns_first else "C"
     return np.frombuffer(values, dtype).reshape(shape, order=order).astype(np.float64)

@@ -97,7 +97,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 def _measures(summary: dict) -> dict[str, dict[str, str]]:
     """Measure -> its value on the whole set and on each subset that has faces."""
     sets = {WHOLE: summary, **summary["subsets"]}
-    measures = {"faces": {}, summary["metric"]: {}}
+    measures: dict[str, dict[str, str]] = {"faces": {}, summary["metric"]: {}}
     for name, numbers in sets.items():
         count, listed = numbers["faces"], numbers.get("listed", numbers["faces"])
         measures["faces"][name] = str(count) if count == listed else f"{count} of {listed}"

@@ -182,7 +182,7 @@ def _drawings(results: Sequence[DatasetErrors], summary: dict) -> dict[str, Call
         kept = [metrics.lowest_estimates(errors.estimates, share) for errors in estimated]
         faces = [(e.desc, e.faces[k]) for e, k in zip(estimated, kept, strict=True)]
     no_jaw = [(errors.desc, errors.groups[metrics.WITHOUT_JAW]) for errors in results]
-    drawings = {
+    drawings: dict[str, Callable] = {
         "ced_all_points": partial(_ced, faces, ticks, metric, title),
         "ced_without_jaw": partial(_ced, no_jaw, ticks, metric, "Without the jaw"),
     }

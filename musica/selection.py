@@ -122,7 +122,8 @@ def per_iteration_curve(
             chosen[estimates[:, k] < bounds[k]] = k
         points.append((errors[rows, chosen].mean(), costs[chosen].mean(), 1 + chosen.mean()))
         thresholds.append(bounds)
-    return Curve(prices, *np.array(points).T, np.array(thresholds))
+    means = np.array(points).T
+    return Curve(prices, means[0], means[1], means[2], np.array(thresholds))
 
 
 def _best_bound(values: np.ndarray, losses: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 Every .pts file under ``estimated_dir`` is drawn on the image of the same relative name.
 """
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from musica.errors import InputError, one_line
 class ShowConfig:
     """Keys of the command; release: ``show_flm_on_image.py``."""
 
-    image_dir: str | None = option(None, "folder of the images", path=True)
-    estimated_dir: str | None = option(None, "folder of the landmarks (.pts)", path=True)
+    image_dir: str = option("", "folder of the images", path=True)
+    estimated_dir: str = option("", "folder of the landmarks (.pts)", path=True)
     bb_root: str | None = option(None, "folder of the boxes (.pts); None: no boxes", path=True)
-    output_dir: str | None = option(None, "folder for the pictures (.png)", path=True)
+    output_dir: str = option("", "folder for the pictures (.png)", path=True)
     numbers: bool = option(False, "number the points; the picture is cut to the face")
     estimates: bool = option(False, "write the estimated error (the .txt) beside a face")
     fail_threshold: float | None = option(
@@ -87,7 +88,7 @@ def find_image(folder: Path, relative: Path) -> Path:
 def _picture(config: ShowConfig, relative: Path) -> Image.Image:
     """Draws one face."""
     file = Path(config.estimated_dir) / relative
-    estimate = None
+    estimate = math.nan
     if config.estimates or config.fail_threshold is not None:
         estimate = shape_io.read_estimate(file.with_suffix(".txt"))
     return draw_face(

@@ -6,7 +6,9 @@ means over the whole batch: the number of devices changes the speed, not the res
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
+import keras
 import tensorflow as tf
 from keras.callbacks import CallbackList
 
@@ -77,7 +79,7 @@ def batches(
     batch_size: int,
     first: int = 0,
     end: int | None = None,
-):
+) -> tf.data.Dataset:
     """What ``dataset.batches`` gives, for all replicas.
 
     A training batch is split evenly, in order; a worker prepares only the parts of its replicas.
@@ -98,7 +100,8 @@ def batches(
             whole = dataset.batches(samples, batch_size)
             return whole.flat_map(lambda *batch: tf.data.Dataset.from_tensors(batch).repeat(local))
         parts = _Parts(samples, local, replicas, context.input_pipeline_id * local)
-        return dataset.batches(parts, batch_size // replicas, first * local, end * local)
+        own_samples = cast(dataset.FaceSamples, parts)  # by what they can do
+        return dataset.batches(own_samples, batch_size // replicas, first * local, end * local)
 
     return strategy.distribute_datasets_from_function(own)
 
@@ -129,10 +132,10 @@ class _Parts:
 
 
 def fit(
-    training,
+    training: keras.Model,
     strategy: tf.distribute.Strategy,
-    data,
-    validation_data,
+    data: tf.data.Dataset,
+    validation_data: tf.data.Dataset | None,
     callbacks: list,
     initial_epoch: int,
     epochs: int,

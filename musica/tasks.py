@@ -9,12 +9,16 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from musica import geometry, shape_io
 from musica.box_conventions import to_landmark_box
 from musica.errors import InputError
+
+if TYPE_CHECKING:
+    from musica.detector import FaceDetector
 
 BUILTIN_FACES = ("breakingbad.jpg", "einstein.jpg", "lenna.png", "takeo.ppm")
 BUILTIN_COUNT = 68
@@ -41,7 +45,10 @@ class Task:
         return f"{self.name}_face{index + 1}" if index else self.name
 
     def boxes(
-        self, image: np.ndarray, detector=None, convention: str = "landmarks"
+        self,
+        image: np.ndarray,
+        detector: "FaceDetector | None" = None,
+        convention: str = "landmarks",
     ) -> list[np.ndarray]:
         """The boxes of its faces.
 
@@ -51,12 +58,14 @@ class Task:
             convention: of a box in a file, as for ``to_landmark_box``.
 
         Raises:
-            InputError: no face is found, or the box cannot be read.
+            InputError: no face is found or looked for, or the box cannot be read.
         """
         if isinstance(self.box, Path):
             return [to_landmark_box(shape_io.read_box(self.box), convention)]
         if self.box is not None:
             return [self.box]
+        if detector is None:
+            raise InputError("needs a box, or a detector")
         boxes = detector.detect(image)
         if not boxes:
             raise InputError("no face found")
@@ -95,7 +104,7 @@ def listed_tasks(list_path: str, image_dir: str, bb_root: str | None) -> list[Ta
     Raises:
         InputError: the list cannot be used, or two of its names have the same results.
     """
-    tasks = {}
+    tasks: dict[str, Task] = {}
     for file_name in shape_io.read_list(list_path):
         relative = PurePosixPath(file_name)
         if not relative.name:
@@ -122,7 +131,7 @@ def photo_tasks(paths: Sequence[str], results: Path) -> list[Task]:
         InputError: a path does not exist or has no pictures, two pictures have the same results,
             or the results would be written over the pictures.
     """
-    tasks = {}
+    tasks: dict[str, Task] = {}
     for path in map(Path, paths):
         folder = path if path.is_dir() else path.parent
         if os.path.realpath(folder) == os.path.realpath(results):
@@ -254,6 +263,6 @@ class Predictions:
         return rows if tuple(reader.fieldnames or ()) == self.COLUMNS else []
 
     @staticmethod
-    def _open(path: Path, mode: str):
+    def _open(path: Path, mode: str) -> IO[str]:
         # Names of files need not be UTF-8.
         return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
