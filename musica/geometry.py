@@ -68,7 +68,7 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[1::-1, 1::-1].T + matrix[1::-1, 2]
 
 
-def margin_region(box: np.ndarray, margin: float = MARGIN) -> np.ndarray:
+def margin_region(box: Sequence[float] | np.ndarray, margin: float = MARGIN) -> np.ndarray:
     """Rounds a box and adds the margin on each side: (4,) int, inclusive (steps 1 and 2).
 
     Raises:
@@ -81,7 +81,7 @@ def margin_region(box: np.ndarray, margin: float = MARGIN) -> np.ndarray:
     )
 
 
-def rounded_box(box: np.ndarray) -> np.ndarray:
+def rounded_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
     """Checks a box and rounds its corners half away from zero: (4,) int.
 
     Raises:
@@ -110,7 +110,10 @@ def check_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def crop_of_box(
-    box: np.ndarray, margin: float = MARGIN, box_size: int = BOX_SIZE, roll: float = 0.0
+    box: Sequence[float] | np.ndarray,
+    margin: float = MARGIN,
+    box_size: int = BOX_SIZE,
+    roll: float = 0.0,
 ) -> Crop:
     """Computes the crop of a face box (``method.md`` section 1, steps 1-5).
 

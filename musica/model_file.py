@@ -60,8 +60,10 @@ def _checks(values: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     yield "patch_indices", max(values.get("patch_indices", [0])) < (count or math.inf)
     yield "multiply_adds", len(values.get("multiply_adds", ())) in (0, iterations)
     yield "margin", 0 <= _number(values.get("margin", 0)) <= 10
-    fail, stop = values.get("fail_threshold"), values.get("stop_threshold")
-    yield "fail_threshold", fail is None or not math.isnan(_number(fail))
+    for name in ("fail_threshold", "realign_threshold", "realign_turn"):
+        value = values.get(name)
+        yield name, value is None or not math.isnan(_number(value))
+    stop = values.get("stop_threshold")
     stops = stop if isinstance(stop, list) else [0 if stop is None else stop] * (iterations - 1)
     fits = len(stops) == iterations - 1 or not iterations
     yield "stop_threshold", fits and not any(math.isnan(_number(value)) for value in stops)

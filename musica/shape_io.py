@@ -63,7 +63,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_file(path: Path | str) -> Path:
+def check_file(path: str | os.PathLike) -> Path:
     """Returns a path unchanged if it is an ordinary file: others might never end.
 
     Raises:
@@ -233,7 +233,7 @@ def image_formats() -> dict[str, str]:
     }
 
 
-def read_image(path: Path | str) -> np.ndarray:
+def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads an image file, turned upright as its EXIF data say; of an animation the first frame.
 
     Returns:
