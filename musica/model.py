@@ -41,8 +41,8 @@ class MuSiCa(keras.Model):
         stop_threshold: T_s, a face stops when its estimated error is below; one for all iterations,
             or a list of one for each but the last; None never stops.
         fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
-        realign_threshold: a face is aligned again, turned upright, when its estimate is above and it
-            is found to be rolled; None never (``musica.realignment``).
+        realign_threshold: a face is aligned again, turned upright, when its estimate is above and
+            it is found to be rolled; None never (``musica.realignment``).
         realign_turn: degrees by which such a face is turned for new starts; 0: it has none.
         calibration: for each iteration, a list of estimates and one of the NMEs that are expected
             at them, both ascending (``selection.calibration_knots``); None if not calibrated.
