@@ -46,9 +46,9 @@ class OneEuroFilter:
         self.min_cutoff = min_cutoff
         self.beta = beta
         self.speed_cutoff = speed_cutoff
-        self._seconds = None
-        self._values = None
-        self._speed = None
+        self._seconds = 0.0
+        self._values: np.ndarray | None = None
+        self._speed = np.zeros(())
 
     def __call__(self, values: np.ndarray, seconds: float, unit: float = 1.0) -> np.ndarray:
         """Adds the values of a moment.
@@ -62,19 +62,19 @@ class OneEuroFilter:
         Returns:
             float64 of that shape, the smoothed values; the first are the values themselves.
         """
-        values = np.asarray(values, np.float64)
+        values = np.array(values, np.float64)
         if self._values is None:
-            self._values, self._speed = values, np.zeros_like(values)
+            self._speed = np.zeros_like(values)
         else:
             elapsed = max(seconds - self._seconds, 1e-6)
             speed = (values - self._values) / (elapsed * unit)
             self._speed = self._speed + _weight(self.speed_cutoff, elapsed) * (speed - self._speed)
             cutoff = self.min_cutoff + self.beta * np.abs(self._speed)
-            self._values = self._values + _weight(cutoff, elapsed) * (values - self._values)
-        self._seconds = seconds
-        return self._values
+            values = self._values + _weight(cutoff, elapsed) * (values - self._values)
+        self._seconds, self._values = seconds, values
+        return values.copy()
 
 
-def _weight(cutoff: float | np.ndarray, elapsed: float) -> float | np.ndarray:
-    """The weight of a new value in a low-pass filter of first order, for a cut-off in Hz."""
+def _weight(cutoff, elapsed: float):
+    """The weight of a new value in a low-pass filter of first order, for cut-offs in Hz."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))

@@ -64,24 +64,30 @@ class _Track:
     smooth: OneEuroFilter | None = None
 
     @property
-    def good(self) -> bool:
-        return self.face is not None and not self.face.failed
+    def landmarks(self) -> np.ndarray | None:
+        """Those of the present frame, if they can be trusted."""
+        return None if self.face is None or self.face.failed else self.face.landmarks
 
     @property
-    def visible(self) -> bool:
-        """Whether there is a face, be it one whose alignment failed."""
-        return self.good or (self.face is not None and self.unseen == 0)
+    def good(self) -> bool:
+        """Whether there are such landmarks."""
+        return self.landmarks is not None
+
+    @property
+    def shown(self) -> Face | None:
+        """The face, if there is one, be it one whose alignment failed."""
+        return self.face if self.good or self.unseen == 0 else None
 
     @property
     def place(self) -> np.ndarray:
         """The box of the landmarks, if these can be trusted, otherwise the last one."""
-        return bounding_box(self.face.landmarks) if self.good else self.box
+        return self.box if self.landmarks is None else bounding_box(self.landmarks)
 
     def go_on(self) -> None:
         """Takes box and start of the next frame; after a failure, the filter starts anew."""
         if _overlap(self.place, self.box) < HOLD:
             self.box = self.place
-        self.start = self.face.landmarks if self.good else None
+        self.start = self.landmarks
         self.smooth = self.smooth if self.good else None
 
     def restart(self, box: np.ndarray) -> None:
@@ -171,7 +177,11 @@ class Tracker:
             self._until_detection = self._detect_every
         self._until_detection -= 1
         self._tracks = _without_duplicates(t for t in self._tracks if t.unseen < PATIENCE)
-        return [self._result(track, seconds) for track in self._tracks if track.visible]
+        return [
+            TrackedFace(track.id, track.box, self._smoothed(track, track.shown, seconds))
+            for track in self._tracks
+            if track.shown is not None
+        ]
 
     def _align(self, image: np.ndarray, tracks: Iterable[_Track]) -> None:
         """Aligns faces in the boxes of their tracks."""
@@ -214,14 +224,13 @@ class Tracker:
             self._tracks.append(started[-1])
         self._align(image, started)
 
-    def _result(self, track: _Track, seconds: float) -> TrackedFace:
+    def _smoothed(self, track: _Track, face: Face, seconds: float) -> Face:
         """A track's face, smoothed if that is wanted and it did not fail."""
-        face = track.face
-        if self._smoothing is None or not track.good:
-            return TrackedFace(track.id, track.box, face)
+        if self._smoothing is None or face.failed:
+            return face
         track.smooth = track.smooth or self._smoothing()
-        smoothed = track.smooth(face.landmarks, seconds, np.ptp(face.landmarks, axis=0).max())
-        return TrackedFace(track.id, track.box, dataclasses.replace(face, landmarks=smoothed))
+        size = np.ptp(face.landmarks, axis=0).max()
+        return dataclasses.replace(face, landmarks=track.smooth(face.landmarks, seconds, size))
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
@@ -239,7 +248,7 @@ def _matches(ours: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> dict[in
         ),
         key=lambda pair: -pair[0],
     )
-    matches = {}
+    matches: dict[int, int] = {}
     for overlap, i, j in pairs:
         if overlap >= SAME_FACE and i not in matches and j not in matches.values():
             matches[i] = j
@@ -248,7 +257,7 @@ def _matches(ours: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> dict[in
 
 def _without_duplicates(tracks: Iterable[_Track]) -> list[_Track]:
     """Where two tracks follow one face, keeps the good, or else the older one."""
-    kept = []
+    kept: list[_Track] = []
     for track in sorted(tracks, key=lambda track: (not track.good, track.id)):
         if all(_overlap(track.place, other.place) <= DUPLICATE for other in kept):
             kept.append(track)

@@ -127,7 +127,7 @@ def _sources(config: VideoConfig) -> dict[str, str]:
     if not config.videos:
         raise InputError("name a video file, or the number of a camera")
     folder = Path(config.resDir).resolve()
-    sources = {}
+    sources: dict[str, str] = {}
     for source in config.videos:
         camera = camera_number(source)
         name = Path(source).stem if camera is None else f"camera{camera}"

@@ -65,7 +65,7 @@ class FrameReader:
         self._cv2 = import_opencv()
         self._source = source
         self._camera = camera_number(source)
-        self.size, self.count, self.stopped = None, 0, False
+        self.size, self.count, self.stopped = (0, 0), 0, False
         self._capture = self._opened(source)
         self._next = self._read()
         if self._next is None:
@@ -148,7 +148,7 @@ class FrameReader:
             good, picture = self._capture.read()
         except self._cv2.error:
             return None
-        if not good or picture.shape[1::-1] != (self.size or picture.shape[1::-1]):
+        if not good or (self.count and picture.shape[1::-1] != self.size):
             return None
         self.size = picture.shape[1::-1]
         return self._cv2.cvtColor(picture, self._cv2.COLOR_BGR2RGB)
