@@ -24,6 +24,8 @@ DESCRIBED = (
     "margin",
     "stop_threshold",
     "fail_threshold",
+    "realign_threshold",
+    "realign_turn",
     "calibration",
     "multiply_adds",
 )
@@ -32,9 +34,10 @@ DESCRIBED = (
 class LiteModel:
     """An exported model: for each iteration k a signature ``iteration_<k>``, from 1.
 
-    A signature takes ``patches`` (1, M, p, p, 3) and ``hidden`` (1, H) and gives ``displacement``
-    (1, N, 2) in pixels of its level, ``hidden`` (1, H) and ``error`` (1,), all float32. The file
-    ends in a zip archive with the description: LiteRT's metadata tools put such files there.
+    A signature takes ``patches`` (1, M, p, 4, p), as ``LazyPyramid`` cuts them, and ``hidden``
+    (1, H), and gives ``displacement`` (1, N, 2) in pixels of its level, ``hidden`` (1, H) and
+    ``error`` (1,), all float32. The file ends in a zip archive with the description: LiteRT's
+    metadata tools put such files there.
 
     Args:
         path: the .tflite file.
@@ -45,6 +48,19 @@ class LiteModel:
     Raises:
         InputError: unreadable, not written by ``musica.export``, or LiteRT is not installed.
     """
+
+    landmark_count: int
+    patch_indices: list[int]
+    levels: list[int]
+    patch_size: int
+    hidden_size: int
+    reference_shape: list[list[float]] | None
+    box_size: int
+    margin: float
+    stop_threshold: float | list[float] | None
+    fail_threshold: float | None
+    calibration: list[list[list[float]]] | None
+    multiply_adds: list[int]
 
     def __init__(self, path: Path | str, threads: int = 1):
         try:
@@ -93,7 +109,8 @@ class LiteRunner:
         level = self._model.levels[k]
         before = self._model.levels[k - 1] if k else level
         displacement = state["displacement"] * np.float32(2.0 ** (before - level))
-        centres = (initial / np.float32(2**level) + displacement)[:, self._patch_indices]
+        current = initial / np.float32(2**level) + displacement
+        centres = current.take(self._patch_indices, axis=1)
         hidden, errors = np.empty_like(state["hidden"]), np.empty(len(initial), np.float32)
         for face, pyramid in enumerate(pyramids):
             patches = pyramid.patches(level, centres[face], self._model.patch_size)

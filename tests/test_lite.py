@@ -43,6 +43,11 @@ def paths(model, tmp_path_factory):
     return folder
 
 
+def in_planes(patches):
+    """Patches (B, M, p, p, 3) as an export takes them: (B, M, p, 4, p)."""
+    return np.pad(patches.swapaxes(3, 4), [(0, 0)] * 3 + [(0, 1), (0, 0)])
+
+
 def task():
     task = inference.builtin_tasks()[0]
     return shape_io.read_image(task.image), task.box
@@ -63,7 +68,7 @@ def test_an_iteration_equals_the_keras_models(model, paths, precision, tolerance
         padded = preprocess.pad_batch([levels[level]])
         expected, _, error = model.iterate(k, padded, initial, state)
         centres = initial[:, list(model.patch_indices)] / 2**level
-        found = lite.step(k, PatchExtractor(14)(padded, centres).numpy(), hidden)
+        found = lite.step(k, in_planes(PatchExtractor(14)(padded, centres).numpy()), hidden)
         for name in ("displacement", "hidden"):
             scale = np.abs(expected[name]).max()
             np.testing.assert_allclose(found[name], expected[name], atol=tolerance * scale)

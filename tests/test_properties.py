@@ -160,7 +160,7 @@ def test_both_pyramids_take_the_same_boxes(box, roll, seed):
             continue
         if make is LazyPyramid:
             patches = made.patches(1, np.array([[20.0, 30.0], [-1e9, np.nan]]), 14)
-            assert patches.shape == (2, 14, 14, 3) and np.isfinite(patches).all()
+            assert patches.shape == (2, 14, 4, 14) and np.isfinite(patches).all()
         else:
             assert np.isfinite(preprocess.normalise(made)).all()
     assert outcomes[0] == outcomes[1]
