@@ -1,31 +1,73 @@
 """MuSiCa: face alignment in real time that knows when to quit.
 
-    import musica
-    aligner = musica.FaceAligner.load()
-    face = aligner.align(image, box)
-    face.landmarks  # (68, 2), (y, x) image pixels
+It finds 68 (or 98) landmarks of a face, and says how far off it expects to be:
 
-TensorFlow is imported when a model is first needed. ``keras.models.load_model`` reads a saved model
-after ``import musica``, whichever of the two is imported first.
+    import musica
+
+    aligner = musica.FaceAligner.load()                # the shipped model, or a path
+    face = aligner.align("photo.jpg", box=(353, 281, 437, 380))
+    face.landmarks                                     # (68, 2), (y, x) image pixels
+    face.error_estimate, face.iterations, face.failed  # how sure it is, what it cost
+
+    faces = aligner.align_batch(images, boxes, stop_threshold=0.05)
+
+Without a box, ``align`` finds the face itself, and ``FaceDetector`` finds all of a picture (with
+``pip install 'musica[detect]'``). A box is (x0, y0, x1, y1) in pixels, corners included, tight
+around the landmarks; ``to_landmark_box`` maps those of common detectors to it. An image is an
+(H, W, 3) RGB or (H, W) grey uint8 array, or the path of a file. Landmarks are (y, x), counted from
+0; ``face.as_xy()`` turns them. Whatever cannot be used raises ``InputError``, a ValueError of one
+line.
+
+The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--help``:
+
+    inference           landmarks of photos, of folders, or of a list of images with boxes
+    video               follows the faces of video files and cameras
+    show_flm_on_image   draws landmarks on images
+    train, evaluate, calibrate, compare, attention, benchmark
+    convert_checkpoint  reads the models of the 2021 release
+    export              writes a model for TensorFlow, LiteRT or as a SavedModel
+
+Where to look: ``musica.model`` is the cascade of the paper, ``musica.layers`` its parts,
+``musica.geometry`` and ``musica.preprocess`` lead from a box to its input, ``musica.landmarks`` has
+the landmark schemes, ``musica.shape_io`` the files, ``musica.metrics`` the errors.
+
+TensorFlow is imported when a model needs it: the shipped model does not where LiteRT is installed.
+``keras.models.load_model`` reads a saved model after ``import musica``, whichever of the two is
+imported first.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from musica._registration import register_models
 
+if TYPE_CHECKING:
+    from musica.aligner import Face, FaceAligner
+    from musica.box_conventions import to_landmark_box
+    from musica.detector import FaceDetector
+    from musica.errors import InputError
+
 __version__ = "0.1.0"
-__all__ = ["Face", "FaceAligner"]
+__all__ = ["Face", "FaceAligner", "FaceDetector", "InputError", "to_landmark_box"]
+
+_MODULES = {
+    "Face": "aligner",
+    "FaceAligner": "aligner",
+    "FaceDetector": "detector",
+    "InputError": "errors",
+    "to_landmark_box": "box_conventions",
+}
 
 register_models()
 
 
-def __getattr__(name: str):
-    """Imports the public classes on first use (PEP 562)."""
-    if name in __all__:
-        from musica import aligner
-
-        return getattr(aligner, name)
+def __getattr__(name: str) -> Any:
+    """Imports the public names on first use (PEP 562)."""
+    if name in _MODULES:
+        return getattr(import_module(f"musica.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """Lists the public classes too."""
-    return sorted([*globals(), *__all__])
+    """Lists the public names too."""
+    return sorted({*globals(), *__all__})

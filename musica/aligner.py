@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from musica.errors import InputError
 from musica.realignment import Realignment, realign
 from musica.shape_io import read_image
 
+if TYPE_CHECKING:
+    from musica.detector import FaceDetector
+
+# An array or the path of a file.
+Picture: TypeAlias = np.ndarray | str | os.PathLike
 SHIPPED_MODEL = Path(__file__).parent / "models" / "musica68.keras"
 SHIPPED_LITE_MODEL = SHIPPED_MODEL.with_suffix(".tflite")
 
@@ -133,7 +139,7 @@ class FaceAligner:
                 f"the model {model.landmark_count}"
             )
         self.runner = runner or _runner(model)
-        self._detector = None
+        self._detector: FaceDetector | None = None
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> "FaceAligner":
@@ -150,7 +156,11 @@ class FaceAligner:
         return cls(load_any_model(path))
 
     def align(
-        self, image, box: Sequence[float] | None = None, roll: float = 0.0, **options
+        self,
+        image: Picture,
+        box: Sequence[float] | np.ndarray | None = None,
+        roll: float = 0.0,
+        **options: Any,
     ) -> Face:
         """Aligns one face.
 
@@ -166,10 +176,10 @@ class FaceAligner:
         """
         if box is None:
             image = read_image(image) if isinstance(image, str | os.PathLike) else image
-            box = self._found(image)
+            box = self._found(np.asarray(image))
         return self.align_prepared([self.prepare(image, box, roll)], **options)[0]
 
-    def align_batch(self, images: Sequence, boxes: Sequence, **options) -> list[Face]:
+    def align_batch(self, images: Sequence[Picture], boxes: Sequence, **options: Any) -> list[Face]:
         """Aligns one face in each image; arguments and errors as for ``align``.
 
         They are computed together, so memory grows with their number.
@@ -180,13 +190,17 @@ class FaceAligner:
         return self.align_prepared(prepared, **options)
 
     def prepare(
-        self, image, box: Sequence[float], roll: float = 0.0, keep_image: bool = True
+        self,
+        image: Picture,
+        box: Sequence[float] | np.ndarray,
+        roll: float = 0.0,
+        keep_image: bool = True,
     ) -> PreparedFace:
         """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``.
 
         Without its image, which may be large, a face is not aligned a second time.
         """
-        image = read_image(image) if isinstance(image, str | os.PathLike) else image
+        image = read_image(image) if isinstance(image, str | os.PathLike) else np.asarray(image)
         crop = geometry.crop_of_box(box, self.model.margin, self.model.box_size, roll)
         face = self.prepare_crop(image, crop)
         if not keep_image:
@@ -209,7 +223,7 @@ class FaceAligner:
         iterations: int | None = None,
         realign_threshold: float | None = None,
         realign_turn: float | None = None,
-        **_,
+        **_: Any,
     ) -> Realignment | None:
         """Who is aligned again, by options of ``align_prepared``; None: no face."""
         if realign_threshold is None:
@@ -262,7 +276,7 @@ class FaceAligner:
         """Runs the iterations once; arguments as for ``align_prepared``, None: no threshold."""
         last = (iterations or len(self.model.levels)) - 1
         stops_below = np.broadcast_to(-np.inf if stop is None else stop, len(self.model.levels) - 1)
-        results = [None] * len(faces)
+        results: dict[int, Face] = {}
         active = np.arange(len(faces))
         initial = np.array([face.initial for face in faces])
         state = {
@@ -273,20 +287,21 @@ class FaceAligner:
             if not len(active):
                 break
             # Only the faces that got here are computed.
-            pyramids = [faces[index].pyramid for index in active]
+            pyramids = [faces[index].pyramid for index in active.tolist()]
             state, landmarks, errors = self.runner.iterate(k, pyramids, initial[active], state)
             stops = np.full(len(active), k == last)
             if k < last and iterations is None:
                 stops = errors < stops_below[k]  # ``method.md`` section 8
             for row in np.flatnonzero(stops):
-                points = faces[active[row]].crop.to_image(landmarks[row].astype(np.float64))
+                index = int(active[row])
+                points = faces[index].crop.to_image(landmarks[row].astype(np.float64))
                 estimate = float(errors[row])
                 failed = k == last and fail is not None and not estimate <= fail
                 expected, cost = self._expected_nme(k, estimate), self.model.multiply_adds[k]
-                results[active[row]] = Face(points, estimate, k + 1, failed, expected, cost)
+                results[index] = Face(points, estimate, k + 1, failed, expected, cost)
             state = {name: value[~stops] for name, value in state.items()}
             active = active[~stops]
-        return results
+        return [results[index] for index in range(len(faces))]
 
     def _found(self, image: np.ndarray) -> np.ndarray:
         """The box of the most certain face in an image."""

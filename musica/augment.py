@@ -89,7 +89,7 @@ def augment(
         The image, (H', W', 3) uint8, or (H', W') if turned grey, its landmarks and its box. An
         augmented image is just the part that the crop of its box will need.
     """
-    if rng.random() < options.mirror_probability:
+    if rng.random() < options.mirror_probability and mirror_order is not None:
         image, landmarks, box = mirror(image, landmarks, box, mirror_order)
     if rng.random() < options.augment_probability:
         turned = options.turn and rng.random() < options.turn_probability
@@ -176,7 +176,8 @@ def _window(box: np.ndarray, box_size: int, margin: float) -> tuple[np.ndarray, 
     region = geometry.margin_region((box + 0.5) * zoom - 0.5, margin)
     matrix = np.diag([zoom, zoom, 1.0])
     matrix[:2, 2] = (zoom - 1) / 2 - region[:2]  # pixel i covers [i, i+1): centres at i + 1/2
-    return matrix, tuple(int(side) for side in region[2:] - region[:2] + 1)
+    columns, rows = region[2:] - region[:2] + 1
+    return matrix, (int(columns), int(rows))
 
 
 def _rendered(
@@ -234,7 +235,7 @@ def clip_colours(image: np.ndarray, rng: np.random.Generator, most: float = 0.4)
     for extrema in Image.fromarray(image).getextrema():
         low, high = rng.uniform(0, most), rng.uniform(1 - most, 1)
         clipped = np.where(values < low, 0, np.where(values > high, 1, values))
-        smallest, largest = clipped[list(extrema)]
+        smallest, largest = clipped[np.array(extrema)]
         # PORT: a channel that is all zero stays so; the release divides by zero.
         table = 255 * (clipped - smallest) / (largest or 1)
         tables.extend(np.rint(table.clip(0, 255)).astype(int).tolist())

@@ -9,6 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+import numpy as np
+
 from musica import command
 from musica.augment import AugmentConfig
 from musica.config import option
@@ -66,7 +68,7 @@ def read_faces(config: BenchmarkConfig) -> list:
         )
     truth = builtin_truth()
     return [
-        dataset.AnnotatedFace(task.name, task.image, truth[task.name], task.box)
+        dataset.AnnotatedFace(task.name, task.image, truth[task.name], np.asarray(task.box))
         for task in builtin_tasks()
     ]
 

@@ -49,7 +49,7 @@ def measure(config, threads: int) -> list[str]:
 
     listed = read_faces(config)
     images, boxes = [read_image(face.image) for face in listed], [face.box for face in listed]
-    runs: dict[tuple, Callable] = {}
+    runs: dict[tuple, Iterator[Callable]] = {}
     for name, aligner in _aligners(config, threads).items():
         for batch in config.batches:
             for quits in (True, False):
@@ -99,7 +99,7 @@ def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
     """Whole calls that together see every face alike."""
     iterations = None if quits else len(aligner.model.levels)
     pairs = cycle(zip(images, boxes, strict=True))
-    calls = []
+    calls: list[Callable] = []
     for _ in range(len(images)):
         some, theirs = zip(*islice(pairs, batch), strict=True)
         calls.append(partial(aligner.align_batch, some, theirs, iterations=iterations))
@@ -130,8 +130,8 @@ def _network(aligner, images, boxes, batch: int) -> Callable:
 
 def _timed(runs: dict[tuple, Iterator], rounds: int, warm_up: int) -> dict[tuple, tuple]:
     """Calls everything in turn; the seconds of its calls, and what they returned."""
-    seconds = {key: [] for key in runs}
-    results = {key: [] for key in runs}
+    seconds: dict[tuple, list[float]] = {key: [] for key in runs}
+    results: dict[tuple, list] = {key: [] for key in runs}
     for round_ in range(warm_up + rounds):
         for key, calls in runs.items():
             call = next(calls)

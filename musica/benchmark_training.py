@@ -73,4 +73,5 @@ def _training_rate(config) -> float:
     pyramid = tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
     initial = rng.uniform(50, 180, (config.batch_size, config.landmark_count, 2))
     inputs = {"pyramid": pyramid, "initial": initial.astype(np.float32)}
-    return _rate(lambda: training.train_on_batch(inputs, inputs["initial"] + 5), config)
+    truth = initial.astype(np.float32) + 5
+    return _rate(lambda: training.train_on_batch(inputs, truth), config)

@@ -172,14 +172,15 @@ def align_builtin_faces(folder: Path | str, aligner=None) -> Summary:
     Raises:
         InputError: the shipped model is missing.
     """
-    command.import_tensorflow()
     from musica.aligner import FaceAligner
 
+    with command.quiet():
+        aligner = aligner or FaceAligner.load()
     folder = Path(folder)
     for name, truth in builtin_truth().items():
         shape_io.write_landmarks(folder / "truth" / f"{name}.pts", truth)
     predictions = Predictions(folder / "estimated", ".pts")
-    return align_tasks(aligner or FaceAligner.load(), builtin_tasks(), predictions)
+    return align_tasks(aligner, builtin_tasks(), predictions)
 
 
 def align_tasks(

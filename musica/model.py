@@ -143,7 +143,7 @@ class MuSiCa(keras.Model):
         """Runs all iterations; inputs and outputs as in the class description."""
         initial = ops.convert_to_tensor(inputs["initial"])
         state = self.initial_state(initial)
-        outputs = {"landmarks": [], "errors": [], "hidden": []}
+        outputs: dict[str, list] = {"landmarks": [], "errors": [], "hidden": []}
         for k, level in enumerate(self.levels):
             state, landmarks, error = self.iterate(k, inputs["pyramid"][level], initial, state)
             outputs["landmarks"].append(landmarks)
