@@ -198,6 +198,8 @@ def image_window(image: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, tup
     image = np.asarray(image)
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
         raise InputError(f"an image is an (H, W) or (H, W, 3) array, not {image.shape}")
+    if image.dtype.kind not in "buif":
+        raise InputError(f"an image is an array of numbers, not of {image.dtype}")
     x0, y0, x1, y1 = (int(corner) for corner in region)
     if x1 < 0 or y1 < 0 or x0 >= image.shape[1] or y0 >= image.shape[0]:
         raise InputError("the box lies outside the image")

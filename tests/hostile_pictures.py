@@ -138,11 +138,12 @@ def box(generator: np.random.Generator, folder: Path) -> Attempt:
     image, good = portrait()
     image = one_of(generator, (image, image, image[:1, :1], image[:40], image[:, :3]))
     given = good.copy()
-    if generator.random() < 0.7:
+    if generator.random() < 0.4:
         for place in generator.integers(0, 4, 1 + generator.poisson(1)):
             given[place] = one_of(generator, NUMBERS)
-    elif generator.random() < 0.5:
-        middle, sides = generator.normal(80, 100, 2), np.exp(generator.uniform(-1, 14, 2))
+    elif generator.random() < 0.9:
+        middle, side = generator.normal(80, 60, 2), generator.uniform(0, 14)
+        sides = np.exp(generator.normal(min(side, generator.uniform(3, 14)), 0.7, 2))
         given = np.concatenate([middle - sides / 2, middle + sides / 2])
     else:
         odd = ("abcd", b"", [1, 2, 3], [[1, 2], [3, 4]], [None] * 4, [10**400] * 4, object(), {})
