@@ -172,12 +172,13 @@ def box_faults(
     width, height = box[2:] - box[:2] + 1
     if min(width, height) <= geometry.MIN_BOX_SIDE:
         faults[SMALL_BOX] = f"{width:.1f}x{height:.1f} px"
-    crop = geometry.crop_of_box(box, config.margin, config.box_size)
     try:
+        crop = geometry.crop_of_box(box, config.margin, config.box_size)
         if image is not None:
             geometry.image_window(image, crop.region)
     except InputError as error:
         faults[BOX] = str(error)
+        return faults
     if landmarks is not None:
         start = np.trunc(crop.to_crop(landmarks) - config.patch_size // 2)
         outside = ((start < 0) | (start + config.patch_size > crop.shape)).any(axis=1)
@@ -225,10 +226,8 @@ def _tile(face: Checked, config: CheckConfig) -> Image.Image | None:
     """Draws the crop that a model would get, or None where there is none."""
     if face.landmarks is None or face.box is None:
         return None
-    crop = geometry.crop_of_box(face.box, config.margin, config.box_size)
-    if 0 in crop.shape:
-        return None
     try:
+        crop = geometry.crop_of_box(face.box, config.margin, config.box_size)
         image = shape_io.read_image(Path(config.folder, "images", face.name))
         pixels = preprocess.crop_image(image, crop)
     except InputError:

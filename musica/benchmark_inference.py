@@ -109,13 +109,15 @@ def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
 def _network(aligner, images, boxes, batch: int) -> Callable:
     """All iterations of a batch whose patches or levels are ready."""
     from musica import preprocess
+    from musica.lazy_pyramid import PLANES
     from musica.lite import LiteModel
 
     model = aligner.model
     iterations = range(len(model.levels))
     hidden = np.zeros((batch, model.hidden_size), np.float32)
     if isinstance(model, LiteModel):
-        shape = (1, len(model.patch_indices), model.patch_size, model.patch_size, 3)
+        size = model.patch_size
+        shape = (1, len(model.patch_indices), size, PLANES, size)
         patches = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         return lambda: [model.step(k, patches, hidden[:1]) for k in iterations for _ in hidden]
     pairs = islice(cycle(zip(images, boxes, strict=True)), batch)

@@ -60,15 +60,16 @@ class Method:
         found = self.aligner.align(image, face.box, iterations=self.iterations)
         seconds = time.perf_counter() - start
         nme = metrics.nme(found.landmarks, face.landmarks, normalization, face.box)
-        return Measurement(float(nme), found.iterations, seconds)
+        return Measurement(float(nme), found.iterations, found.multiply_adds, seconds)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one method made of one face: NME, iterations, and the time from box to landmarks."""
+    """What one method made of one face: NME, iterations, their cost, and the time it took."""
 
     nme: float
     iterations: int
+    multiply_adds: int
     seconds: float
 
 
@@ -202,7 +203,7 @@ def _lines(
 def _row(method: Method, measured: Sequence[Measurement]) -> list[str]:
     """A method's cells that no list has a part in."""
     model = method.aligner.model
-    costs = [model.multiply_adds[result.iterations - 1] for result in measured]
+    costs = [result.multiply_adds for result in measured]
     return [
         method.name,
         str(len(model.patch_indices)),
