@@ -55,7 +55,7 @@ def soak(aligner: FaceAligner, count: int, block: int, batch: int) -> bool:
         print(
             f"{done:8}{memories[-1] / 1e6:8.1f}{rates[-1]:20.1f}{block / seconds:15.1f}", flush=True
         )
-    growth = max(memories) - memories[0]
+    growth = memories[-1] - memories[0]
     slowdown = rates[min(1, len(rates) - 1)] / rates[-1]
     print(f"memory grew by {growth / 1e6:.1f} MB, the last block took {slowdown:.2f} times as long")
     return growth > MAX_GROWTH or slowdown > MAX_SLOWDOWN
