@@ -14,7 +14,7 @@ from musica.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT / "data"), str(ROOT / "experiments/robustness68")]
-perturb, measure = map(importlib.import_module, ("perturb", "measure"))
+perturb, measure = map(importlib.import_module, ("perturb", "measure_robustness"))
 
 
 @pytest.fixture
