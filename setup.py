@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 setup(
     name="musica",
-    version="0.1.0",
+    version="0.2.0",
     description="Face alignment in real time that knows when to quit (TensorFlow 2 / Keras 3)",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

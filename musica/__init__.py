@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from musica.detector import FaceDetector
     from musica.errors import InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Face", "FaceAligner", "FaceDetector", "InputError", "to_landmark_box"]
 
 _MODULES = {
