@@ -7,7 +7,6 @@ corners; matrices act on (x, y, 1); landmark arrays are (y, x), 0-based.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import copysign, floor, isfinite, sqrt, trunc
 
 import numpy as np
 
@@ -75,20 +74,11 @@ def margin_region(box: Sequence[float] | np.ndarray, margin: float = MARGIN) -> 
     Raises:
         InputError: the box is not four finite numbers, or is empty.
     """
-    return np.array(_with_margin(*rounded_box(box).tolist(), margin))
-
-
-def _with_margin(x0: int, y0: int, x1: int, y1: int, margin: float) -> list[int]:
-    """The corners of a rounded box with the margin."""
-    # One by one: this is done for every face, and arrays of four numbers are slow.
-    across, down = margin * (x1 - x0 + 1), margin * (y1 - y0 + 1)
-    corners = x0 - across, y0 - down, x1 + across, y1 + down
-    return [_rounded(corner) for corner in corners]
-
-
-def _rounded(value: float) -> int:
-    """As ``round_half_away``, one number."""
-    return int(copysign(floor(abs(value) + 0.5), value))
+    rounded = rounded_box(box)
+    sides = rounded[2:] - rounded[:2] + 1
+    return round_half_away(
+        np.concatenate([rounded[:2] - margin * sides, rounded[2:] + margin * sides])
+    )
 
 
 def rounded_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -137,43 +127,51 @@ def crop_of_box(
         InputError: the box is not four finite numbers, or is empty, too large or too narrow; or
             the roll is not finite.
     """
-    x0, y0, x1, y1 = rounded_box(box).tolist()
-    left, top, right, bottom = _with_margin(x0, y0, x1, y1, margin)
-    box_width, box_height = x1 - x0 + 1, y1 - y0 + 1
-    columns, rows = right - left + 1, bottom - top + 1
-    if not isfinite(roll):
+    box = rounded_box(box)
+    region = margin_region(box, margin)
+    box_width, box_height = box[2:] - box[:2] + 1
+    columns, rows = region[2:] - region[:2] + 1
+    if not np.isfinite(roll):
         raise InputError(f"roll must be a number of degrees, not {roll}")
 
     angle = np.deg2rad(roll)
-    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    cosine, sine = np.cos(angle), np.sin(angle)
     turned_columns = int(rows * abs(sine) + columns * abs(cosine))
     turned_rows = int(rows * abs(cosine) + columns * abs(sine))
     if max(columns * rows, turned_columns * turned_rows) > MAX_REGION_PIXELS:
-        raise InputError(f"the box {[x0, y0, x1, y1]} is too large")
+        raise InputError(f"the box {box.tolist()} is too large")
     # Half-way points are integer divisions for the new size and true halves for the old one: an
     # odd region shifts by half a pixel even without a turn.
-    middle_x, middle_y = turned_columns // 2, turned_rows // 2
     turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    turn[:2, 2] = np.array([middle_x, middle_y]) - turn[:2, :2] @ [columns / 2, rows / 2]
+    centre = np.array([columns / 2, rows / 2])
+    new_centre = np.array([turned_columns // 2, turned_rows // 2])
+    turn[:2, 2] = new_centre - turn[:2, :2] @ centre
 
     # The order of these float64 operations decides a corner for some sizes; keep it.
-    aspect = (box_width / box_height) ** float(np.cos(2 * angle))
-    new_width = sqrt(box_width * box_height * aspect)
+    aspect = (box_width / box_height) ** np.cos(2 * angle)
+    new_width = np.sqrt(box_width * box_height * aspect)
     new_height = box_width * box_height / new_width
-    first_x, first_y = trunc(middle_x - new_width / 2), trunc(middle_y - new_height / 2)
-    last_x, last_y = trunc(middle_x + new_width / 2), trunc(middle_y + new_height / 2)
-    scale = box_size / max(last_x - first_x + 1, last_y - first_y + 1)
+    corners = np.trunc(
+        [
+            turned_columns // 2 - new_width / 2,
+            turned_rows // 2 - new_height / 2,
+            turned_columns // 2 + new_width / 2,
+            turned_rows // 2 + new_height / 2,
+        ]
+    )
+    scale = box_size / (corners[2:] - corners[:2] + 1).max()
     if min(turned_columns, turned_rows) * scale < MIN_CROP_SIDE:
-        raise InputError(f"the box {[x0, y0, x1, y1]} is too narrow")
-    translation = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
+        raise InputError(f"the box {box.tolist()} is too narrow")
+    translation = np.eye(3)
+    translation[:2, 2] = -region[:2]
     return Crop(
-        region=np.array([left, top, right, bottom]),
+        region=region,
         turned=turn,
         turned_shape=(turned_rows, turned_columns),
-        scale=scale,
+        scale=float(scale),
         shape=(round(turned_rows * scale), round(turned_columns * scale)),
-        image_to_crop=turn * [[scale], [scale], [1.0]] @ translation,
-        origin=np.array([_rounded(first_y * scale), _rounded(first_x * scale)]),
+        image_to_crop=np.diag([scale, scale, 1.0]) @ turn @ translation,
+        origin=round_half_away(corners[1::-1] * scale),
     )
 
 
