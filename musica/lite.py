@@ -1,9 +1,6 @@
 """Runs an exported model (.tflite) with LiteRT, without TensorFlow, one face at a time."""
 
-import ctypes
 import json
-import mmap
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +29,6 @@ DESCRIBED = (
     "calibration",
     "multiply_adds",
 )
-# What a file that is no model leads to, besides a bad archive.
-UNREADABLE = (OSError, KeyError, TypeError, ValueError, RuntimeError)
 
 
 class LiteModel:
@@ -64,8 +59,6 @@ class LiteModel:
     margin: float
     stop_threshold: float | list[float] | None
     fail_threshold: float | None
-    realign_threshold: float | None
-    realign_turn: float
     calibration: list[list[list[float]]] | None
     multiply_adds: list[int]
 
@@ -80,35 +73,16 @@ class LiteModel:
             for name in DESCRIBED:
                 setattr(self, name, description[name])
             self._interpreter = Interpreter(str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
             self._iterations = [
                 self._interpreter.get_signature_runner(f"iteration_{k + 1}")
                 for k in range(len(self.levels))
             ]
-        except (*UNREADABLE, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not a model that musica.export wrote") from error
-        _leave_on_disk(path)
 
     def step(self, k: int, patches: np.ndarray, hidden: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the signature of iteration k, from 0; arrays as in the class description."""
         return self._iterations[k](patches=patches, hidden=hidden)
-
-
-def _leave_on_disk(path: Path | str) -> None:
-    """Gives back the memory that holds a file's pages, which are read again if they are needed.
-
-    LiteRT maps the file into memory and has copied the weights, in the order of its kernels. Only
-    Linux tells where.
-    """
-    maps, path = Path("/proc/self/maps"), os.path.realpath(path)
-    if not maps.exists():
-        return
-    advise = ctypes.CDLL(None).madvise
-    for line in maps.read_text(errors="surrogateescape").splitlines():
-        addresses, *_, name = line.split(maxsplit=5)
-        if name == path:
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
 class LiteRunner:
