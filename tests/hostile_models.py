@@ -101,7 +101,7 @@ def keras_model(generator: np.random.Generator, folder: Path) -> Attempt:
         config["config"][one_of(generator, list(config["config"]))] = odd_value(generator)
         if generator.random() < 0.2:
             config[one_of(generator, list(config))] = odd_value(generator)
-        if generator.random() < 0.2:
+        if generator.random() < 0.2 and isinstance(config["config"], dict):
             sizes = ("hidden_size", "filters", "patch_size", "landmark_count")
             config["config"][one_of(generator, sizes)] = one_of(generator, (10**5, 10**9, 2**40))
         members["config.json"] = json.dumps(config).encode()
