@@ -1,7 +1,8 @@
 """Saves a trained model for shipping: ``python -m musica.export``.
 
-By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT (``musica.lite``), a
-folder for a TensorFlow SavedModel. Each can quit early: every iteration is called by itself.
+By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT (``musica.lite``),
+``.onnx`` for ONNX (``musica.onnx_export``), a folder for a TensorFlow SavedModel. Each can quit
+early: every iteration is called by itself.
 """
 
 import io
@@ -16,11 +17,13 @@ from musica.config import option
 from musica.errors import InputError
 from musica.lazy_pyramid import PLANES
 from musica.lite import DESCRIBED, DESCRIPTION
+from musica.onnx_export import save_onnx
 
 WEIGHTS = "model.weights.h5"
 PRECISIONS = {
     ".keras": ("half", "float32"),
     ".tflite": ("int8", "half", "float32"),
+    ".onnx": ("float32",),
     "": ("float32",),
 }
 
@@ -30,7 +33,7 @@ class ExportConfig:
     """Keys of the command."""
 
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
-    output: str = option("", "what to write: .keras, .tflite, or a folder", path=True)
+    output: str = option("", "what to write: .keras, .tflite, .onnx, or a folder", path=True)
     precision: str | None = option(
         None, "of the weights: float32, half or (.tflite) int8; None: the smallest"
     )
@@ -43,7 +46,7 @@ def export(config: ExportConfig) -> None:
         InputError: the model cannot be read, or a key cannot be used.
     """
     if not config.output or Path(config.output).suffix not in PRECISIONS:
-        raise InputError("output must name a .keras file, a .tflite file or a folder")
+        raise InputError("output must name a .keras, .tflite or .onnx file, or a folder")
     suffix = Path(config.output).suffix
     precision = config.precision or PRECISIONS[suffix][0]
     if precision not in PRECISIONS[suffix]:
@@ -60,6 +63,8 @@ def export(config: ExportConfig) -> None:
             if suffix == ".tflite":
                 temporary.write_bytes(lite_model(model, precision))
                 describe(model, temporary)
+            elif suffix == ".onnx":
+                save_onnx(model, temporary, description(model))
             else:
                 model.save(temporary)
                 if precision == "half":
@@ -140,11 +145,15 @@ def _copied(step):
     return copy
 
 
+def description(model) -> dict:
+    """What a runner must know of a model besides its weights."""
+    return {name: getattr(model, name) for name in DESCRIBED}
+
+
 def describe(model, path: Path) -> None:
-    """Appends to a .tflite file what the runner must know of the model besides its weights."""
-    description = {name: getattr(model, name) for name in DESCRIBED}
+    """Appends its description to a .tflite file."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(DESCRIPTION, json.dumps(description))
+        archive.writestr(DESCRIPTION, json.dumps(description(model)))
 
 
 def save_graphs(model, folder: Path | str) -> None:

@@ -1,5 +1,7 @@
 """The shipped file: half the size, the same landmarks to a fraction of a pixel."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tiny
 
 from musica.errors import InputError
 from musica.export import ExportConfig, export
+from musica.onnx_export import INPUTS, OUTPUTS
 
 
 def test_half_precision_model_is_small_and_close(tmp_path):
@@ -44,6 +47,30 @@ def test_saved_model_quits_iteration_by_iteration(tmp_path):
         np.testing.assert_allclose(outputs["error"], expected["errors"][k], **tiny.TOLERANCE)
     with pytest.raises(InputError, match="exists"):
         export(config)
+
+
+def test_onnx_model_quits_iteration_by_iteration(tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = tiny.musica_model(levels=(2, 1, 1, 0))
+    model.save(tmp_path / "model.keras")
+    config = ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "model.onnx"))
+
+    export(config)
+
+    session = runtime.InferenceSession(config.output)
+    described = json.loads(session.get_modelmeta().custom_metadata_map["musica"])
+    assert described["patch_indices"] == list(model.patch_indices)
+    inputs = tiny.inputs()
+    expected = model(inputs)
+    initial = inputs["initial"].astype("float32")
+    state = np.zeros_like(initial), np.zeros((2, model.hidden_size), np.float32)
+    for k, level in enumerate(model.levels):
+        values = inputs["pyramid"][level], initial, *state
+        named = dict(zip(INPUTS, values, strict=True), iteration=np.array(k + 1))
+        *state, landmarks, error = session.run(OUTPUTS, named)
+        np.testing.assert_allclose(landmarks, expected["landmarks"][k], **tiny.TOLERANCE)
+        np.testing.assert_allclose(error, expected["errors"][k], **tiny.TOLERANCE)
 
 
 @pytest.mark.parametrize(
