@@ -34,7 +34,7 @@ def save_onnx(model, path: Path | str, description: dict) -> None:
         import onnx
         import tf2onnx  # noqa: F401
     except ImportError as error:
-        raise InputError(f"{path}: needs tf2onnx: pip install 'musica[onnx]'") from error
+        raise InputError("ONNX needs tf2onnx: pip install 'musica[onnx]'") from error
     count = len(model.levels)
     iterations = [_iteration(model, k) for k in range(count)]
     graph = _branch(iterations[-1].graph, count)
