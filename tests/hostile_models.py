@@ -106,7 +106,7 @@ def keras_model(generator: np.random.Generator, folder: Path) -> Attempt:
             config["config"][one_of(generator, sizes)] = one_of(generator, (10**5, 10**9, 2**40))
         members["config.json"] = json.dumps(config).encode()
     if kind == "attack":
-        members["config.json"] = one_of(generator, attacks(str(folder / "witness")))
+        members["config.json"] = one_of(generator, attacks(str(folder / "witness")) + bombs())
     if kind == "weights":
         members["model.weights.h5"] = damaged(generator, members["model.weights.h5"], EDGE)
         if generator.random() < 0.4:
@@ -120,6 +120,11 @@ def keras_model(generator: np.random.Generator, folder: Path) -> Attempt:
     return tried(path)
 
 
+def touching(witness: str):
+    """A function that makes a file, by its code alone."""
+    return eval(f"lambda x: __import__('pathlib').Path({witness!r}).touch()")
+
+
 def attacks(witness: str) -> list[bytes]:
     """Configurations that name code, or objects of other kinds than ours."""
     import keras
@@ -127,7 +132,7 @@ def attacks(witness: str) -> list[bytes]:
     code = f"__import__('pathlib').Path({witness!r}).touch()"
     function = {
         "class_name": "__lambda__",
-        "config": {"value": keras.src.utils.python_utils.func_dump(eval(f"lambda x: {code}"))},
+        "config": {"value": keras.src.utils.python_utils.func_dump(touching(witness))},
     }
     layer = keras.layers.Lambda(lambda x: x).get_config()
     layer.update(function=function, output_shape=function)
@@ -147,11 +152,16 @@ def attacks(witness: str) -> list[bytes]:
         {**ours, "config": {"kernel_initializer": wrapped, "name": wrapped}},
         {**ours, "config": {"dtype": {"module": "os", "class_name": "system", "config": witness}}},
         {**ours, "config": {"reference_shape": function}},
-        {**ours, "config": {"patch_indices": list(range(68)), "levels": [0] * 100_000}},
         {**ours, "build_config": function, "compile_config": function, "config": {}},
     ]
-    texts = [json.dumps(config).encode() for config in given]
-    return [*texts, b"[" * 10**5, b"{}", b'{"config":' * 10**5, b" " * 10**8]
+    return [json.dumps(config).encode() for config in given]
+
+
+def bombs() -> list[bytes]:
+    """Configurations that take much memory, or long."""
+    ours = {"module": "musica.model", "class_name": "MuSiCa", "registered_name": "musica>MuSiCa"}
+    many = json.dumps({**ours, "config": {"patch_indices": [0], "levels": [0] * 100_000}})
+    return [many.encode(), b"[" * 10**5, b"{}", b'{"config":' * 10**5, b" " * 10**8]
 
 
 def huge_weights(content: bytes, generator: np.random.Generator) -> bytes:

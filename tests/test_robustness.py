@@ -1,5 +1,6 @@
 """What bad input and a bad system may do, and what they may not; ``robustness.py`` at length."""
 
+import contextlib
 import errno
 import io
 import json
@@ -23,7 +24,7 @@ from musica import (
     mean_shape,
     shape_io,
 )
-from musica.aligner import SHIPPED_LITE_MODEL, SHIPPED_MODEL, Face
+from musica.aligner import SHIPPED_LITE_MODEL, SHIPPED_MODEL, Face, load_any_model
 from musica.errors import InputError
 from musica.inference import InferenceConfig
 from musica.lite import DESCRIPTION
@@ -363,3 +364,23 @@ def test_memory_that_does_not_suffice_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(command.flags, "FLAGS", {"verbosity": type("Flag", (), {"present": 1})})
     command.run(InferenceConfig, exhaust, "")
     assert capsys.readouterr().err == "error: not enough memory\n"
+
+
+def test_no_code_in_a_keras_file_runs(tmp_path):
+    import hostile_models
+    import keras
+
+    witness, members = tmp_path / "witness", hostile_models.small_model()
+    for number, content in enumerate(hostile_models.attacks(str(witness))):
+        path = tmp_path / f"{number}.keras"
+        path.write_bytes(hostile_models.packed({**members, "config.json": content}))
+        with pytest.raises(InputError, match=rf"{number}\.keras"):
+            load_any_model(path)
+        # Nor where Keras is asked directly, as users may: it refuses, or finds nothing to run.
+        with contextlib.suppress(Exception):
+            keras.models.load_model(path, compile=False)
+        assert not witness.exists()
+
+    attack = keras.src.utils.python_utils.func_dump(hostile_models.touching(str(witness)))
+    keras.src.utils.python_utils.func_load(attack)(0)
+    assert witness.exists()  # so the attack is a real one
