@@ -227,9 +227,9 @@ class FaceAligner:
     ) -> Realignment | None:
         """Who is aligned again, by options of ``align_prepared``; None: no face."""
         if realign_threshold is None:
-            realign_threshold = getattr(self.model, "realign_threshold", None)
+            realign_threshold = self.model.realign_threshold
         if realign_turn is None:
-            realign_turn = getattr(self.model, "realign_turn", 0.0)
+            realign_turn = self.model.realign_turn
         if iterations is not None or realign_threshold is None:
             return None
         return Realignment(realign_threshold, realign_turn)
@@ -274,6 +274,8 @@ class FaceAligner:
 
     def _run(self, faces: Sequence[PreparedFace], stop, fail, iterations=None) -> list[Face]:
         """Runs the iterations once; arguments as for ``align_prepared``, None: no threshold."""
+        if not faces:
+            return []
         last = (iterations or len(self.model.levels)) - 1
         stops_below = np.broadcast_to(-np.inf if stop is None else stop, len(self.model.levels) - 1)
         results: dict[int, Face] = {}

@@ -89,7 +89,8 @@ def augment(
         The image, (H', W', 3) uint8, or (H', W') if turned grey, its landmarks and its box. An
         augmented image is just the part that the crop of its box will need.
     """
-    if rng.random() < options.mirror_probability and mirror_order is not None:
+    if rng.random() < options.mirror_probability:
+        assert mirror_order is not None, "mirroring needs a mirror order"
         image, landmarks, box = mirror(image, landmarks, box, mirror_order)
     if rng.random() < options.augment_probability:
         turned = options.turn and rng.random() < options.turn_probability

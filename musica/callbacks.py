@@ -65,8 +65,10 @@ class AveragedWeights(keras.callbacks.Callback):
 
         exact = type(model).from_config({**model.get_config(), "dtype": "float32"})
         self._swap()
-        exact.set_weights(model.get_weights())
-        self._swap()
+        try:
+            exact.set_weights(model.get_weights())
+        finally:
+            self._swap()
         with replacing(path) as temporary:
             exact.save(temporary)
 

@@ -51,6 +51,20 @@ class DrawnFace:
     failed: bool = False
     caption: str = ""
 
+    @property
+    def text(self) -> str:
+        """What is written: the caption, if there is one, and before it whether it failed."""
+        return "failed, " * self.failed + self.caption if self.caption else ""
+
+    def colours(self) -> list[tuple]:
+        """The colour of each point, RGBA."""
+        scheme = SCHEMES.get(len(self.landmarks))
+        if self.failed or scheme is None:
+            return [RED if self.failed else GREEN] * len(self.landmarks)
+        parts = scheme.parts.items()
+        colours = {index: PART_COLOURS[part] for part, indices in parts for index in indices}
+        return [colours[index] for index in range(len(self.landmarks))]
+
 
 def draw_face(
     image: np.ndarray,
@@ -124,7 +138,7 @@ def _captioned(picture: Image.Image, sketches: Sequence["_Sketch"]) -> Image.Ima
 
 def _cut(image: np.ndarray, faces: Sequence[DrawnFace]) -> tuple[np.ndarray, list[DrawnFace]]:
     """The part of a picture that has the faces, and the faces in it."""
-    points = np.concatenate([_within(face.landmarks, max(image.shape)) for face in faces])
+    points = np.concatenate([within(face.landmarks, max(image.shape)) for face in faces])
     margin = np.ptp(points, axis=0).max() / 3
     last = np.array(image.shape[:2]) - 1
     y0, x0 = origin = np.clip(points.min(axis=0) - margin, 0, last).astype(int)
@@ -143,12 +157,12 @@ def _cut(image: np.ndarray, faces: Sequence[DrawnFace]) -> tuple[np.ndarray, lis
 def _zoom(image: np.ndarray, faces: Sequence[DrawnFace], face_size: int) -> float:
     """How much the picture is enlarged, so that its smallest face can be seen."""
     reach = max(image.shape)
-    extents = [np.ptp(_within(face.landmarks, reach), axis=0).max() for face in faces]
+    extents = [np.ptp(within(face.landmarks, reach), axis=0).max() for face in faces]
     wanted = face_size / max(1.0, min(extents, default=np.inf))
     return max(1.0, min(wanted, MAX_SIDE / max(image.shape[:2])))
 
 
-def _within(coordinates: np.ndarray, reach: float) -> np.ndarray:
+def within(coordinates: np.ndarray, reach: float) -> np.ndarray:
     """Points far outside a picture, which no one sees, would take forever."""
     return np.clip(coordinates, -reach, 2 * reach)
 
@@ -165,16 +179,15 @@ class _Sketch:
     def __init__(self, face: DrawnFace, zoom: float, size: tuple[int, int]):
         reach = max(size)
         # (x, y), the centres of their image pixels.
-        self.points = _within((face.landmarks[:, ::-1] + 0.5) * zoom, reach)
+        self.points = within((face.landmarks[:, ::-1] + 0.5) * zoom, reach)
         self.failed = face.failed
-        words = ["failed"] * face.failed + [face.caption]
-        self.text = ", ".join(words) if face.caption else ""
+        self.text, self.colours = face.text, face.colours()
         extent = float(np.ptp(self.points, axis=0).max())
         self.radius = max(1.0, extent / 80, min(reach / 1000, extent / 45))
         bounds = np.concatenate([self.points.min(axis=0), self.points.max(axis=0)])
         self.frame = None
         if face.box is not None:
-            self.frame = _within((np.asarray(face.box) + 0.5) * zoom, reach)
+            self.frame = within((np.asarray(face.box) + 0.5) * zoom, reach)
         elif face.failed:
             margin = 3 * self.radius * OUTWARD
             self.frame = np.clip(bounds + margin, self.radius, np.tile(size, 2) - self.radius)
@@ -196,17 +209,8 @@ class _Sketch:
         font_size = max(14.0, 4.5 * self.radius, max(size) / 80)
         return Caption(self.text, tuple(np.clip(covered, 0, np.tile(size, 2))), font_size)
 
-    def colours(self) -> list[tuple]:
-        """The colour of each point."""
-        if self.failed or self.scheme is None:
-            return [RED if self.failed else GREEN] * len(self.points)
-        parts = self.scheme.parts.items()
-        colours = {index: PART_COLOURS[part] for part, indices in parts for index in indices}
-        return [colours[index] for index in range(len(self.points))]
-
     def draw(self, pen: Pen) -> None:
         """Draws the frame, the contours and the points."""
-        colours = self.colours()
         if self.frame is not None:
             # The first side comes again, because only inner corners are joined.
             corners = self.frame[[[0, 1], [2, 1], [2, 3], [0, 3], [0, 1], [2, 1]]]
@@ -214,8 +218,8 @@ class _Sketch:
             pen.line(corners, colour, width * self.radius)
         for contour in self.scheme.contours if self.scheme else ():
             indices = list(contour.points + contour.points[:1] * contour.closed)
-            pen.line(self.points[indices], colours[indices[0]], 0.7 * self.radius)
-        pen.dots(self.points, colours, self.radius)
+            pen.line(self.points[indices], self.colours[indices[0]], 0.7 * self.radius)
+        pen.dots(self.points, self.colours, self.radius)
         if self.failed:
             pen.cross(self.badge, 3.5 * self.radius)
 

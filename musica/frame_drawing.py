@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musica.drawing import DARK_PLATE, GREEN, PART_COLOURS, RED_PLATE, DrawnFace
+from musica.drawing import DARK_PLATE, RED_PLATE, DrawnFace, within
 from musica.landmarks import SCHEMES
 from musica.pen import RED, WHITE
 from musica.video_io import import_opencv
@@ -32,15 +32,14 @@ def draw_on_frame(frame: np.ndarray, faces: Sequence[DrawnFace]) -> np.ndarray:
 def _draw(picture: np.ndarray, face: DrawnFace) -> None:
     """Draws a face on a picture."""
     cv2 = import_opencv()
-    # Points far outside the picture, which no one sees, would take forever.
     reach = max(picture.shape)
-    landmarks = np.clip(face.landmarks, -reach, 2 * reach)
+    landmarks = within(face.landmarks, reach)
     points = np.rint(landmarks[:, ::-1] * 2**SHIFT).astype(np.int32)
     size = float(np.ptp(landmarks, axis=0).max())
     radius = max(1.0, size / 90)
     thickness = max(1, round(radius * 0.7))
     scheme = SCHEMES.get(len(points))
-    colours = _colours(face, scheme)
+    colours = [colour[:3] for colour in face.colours()]
     for contour in scheme.contours if scheme else ():
         line = [points[list(contour.points)]]
         colour = colours[contour.points[0]]
@@ -50,26 +49,14 @@ def _draw(picture: np.ndarray, face: DrawnFace) -> None:
         cv2.circle(picture, point, fine_radius, colour, cv2.FILLED, cv2.LINE_AA, SHIFT)
     bottom_left = landmarks[:, 1].min(), landmarks[:, 0].max()
     if face.box is not None:
-        box = np.clip(face.box, -reach, 2 * reach)
+        box = within(face.box, reach)
         corners = np.rint(box).astype(int).tolist()
         frame_colour = RED[:3] if face.failed else WHITE[:3]
         cv2.rectangle(picture, corners[:2], corners[2:], frame_colour, thickness, cv2.LINE_AA)
         bottom_left = box[0], max(box[3], bottom_left[1])
-    if face.caption:
-        words = "failed, " * face.failed + face.caption
+    if face.text:
         plate = RED_PLATE if face.failed else DARK_PLATE
-        _write(picture, words, bottom_left, size, plate[:3])
-
-
-def _colours(face: DrawnFace, scheme) -> list[tuple]:
-    """The colour of each point, RGB."""
-    if face.failed or scheme is None:
-        return [(RED if face.failed else GREEN)[:3]] * len(face.landmarks)
-    colours = [GREEN] * scheme.count
-    for part, indices in scheme.parts.items():
-        for index in indices:
-            colours[index] = PART_COLOURS[part]
-    return [colour[:3] for colour in colours]
+        _write(picture, face.text, bottom_left, size, plate[:3])
 
 
 def _write(picture: np.ndarray, text: str, corner: tuple, size: float, plate: tuple) -> None:

@@ -50,6 +50,29 @@ class Crop:
     image_to_crop: np.ndarray
     origin: np.ndarray
 
+    @classmethod
+    def of(
+        cls,
+        region: np.ndarray,
+        turned: np.ndarray,
+        turned_shape: tuple[int, int],
+        scale: float,
+        corner: np.ndarray,
+    ) -> "Crop":
+        """Completes a crop; ``corner`` is the box's, (y, x) turned pixels, the rest as above."""
+        rows, columns = turned_shape
+        translation = np.eye(3)
+        translation[:2, 2] = -region[:2]
+        return cls(
+            region=region,
+            turned=turned,
+            turned_shape=turned_shape,
+            scale=float(scale),
+            shape=(round(rows * scale), round(columns * scale)),
+            image_to_crop=np.diag([scale, scale, 1.0]) @ turned @ translation,
+            origin=round_half_away(corner * scale),
+        )
+
     def to_crop(self, points: np.ndarray) -> np.ndarray:
         """Maps (..., 2) image points (y, x) into the crop."""
         return transform_points(self.image_to_crop, points)
@@ -66,6 +89,13 @@ class Crop:
 def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Applies a (3, 3) affine matrix on (x, y, 1) to (..., 2) points stored as (y, x)."""
     return points @ matrix[1::-1, 1::-1].T + matrix[1::-1, 2]
+
+
+def rotation(roll: float) -> np.ndarray:
+    """(3, 3) rotation on (x, y, 1) about the origin by ``roll`` degrees (step 3)."""
+    angle = np.deg2rad(roll)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def margin_region(box: Sequence[float] | np.ndarray, margin: float = MARGIN) -> np.ndarray:
@@ -142,7 +172,7 @@ def crop_of_box(
         raise InputError(f"the box {box.tolist()} is too large")
     # Half-way points are integer divisions for the new size and true halves for the old one: an
     # odd region shifts by half a pixel even without a turn.
-    turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    turn = rotation(roll)
     centre = np.array([columns / 2, rows / 2])
     new_centre = np.array([turned_columns // 2, turned_rows // 2])
     turn[:2, 2] = new_centre - turn[:2, :2] @ centre
@@ -162,17 +192,7 @@ def crop_of_box(
     scale = box_size / (corners[2:] - corners[:2] + 1).max()
     if min(turned_columns, turned_rows) * scale < MIN_CROP_SIDE:
         raise InputError(f"the box {box.tolist()} is too narrow")
-    translation = np.eye(3)
-    translation[:2, 2] = -region[:2]
-    return Crop(
-        region=region,
-        turned=turn,
-        turned_shape=(turned_rows, turned_columns),
-        scale=float(scale),
-        shape=(round(turned_rows * scale), round(turned_columns * scale)),
-        image_to_crop=np.diag([scale, scale, 1.0]) @ turn @ translation,
-        origin=round_half_away(corners[1::-1] * scale),
-    )
+    return Crop.of(region, turn, (turned_rows, turned_columns), scale, corners[1::-1])
 
 
 def bounding_box(points: np.ndarray) -> np.ndarray:

@@ -29,8 +29,8 @@ PLANES = 4
 class LazyPyramid:
     """The pyramid of a crop, approximately.
 
-    PORT: the levels' filter is a trapezoid of the same variance; of a wide one's cells four pixels
-    each are seen; mean and deviation are those of one pixel in sixteen.
+    PORT: the levels' filter is a trapezoid of the same variance; of a wide one's cells four
+    or nine pixels each are seen; mean and deviation are those of one pixel in sixteen.
 
     Args:
         image: (H, W, 3) or grey (H, W) uint8.

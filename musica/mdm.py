@@ -37,7 +37,8 @@ class MDM(keras.Model):
     # What inference asks of a model; an MDM never quits.
     box_size = geometry.BOX_SIZE
     margin = geometry.MARGIN
-    stop_threshold = fail_threshold = calibration = None
+    stop_threshold = fail_threshold = realign_threshold = calibration = None
+    realign_turn = 0.0
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 
 from musica import geometry
 from musica.errors import InputError
-from musica.geometry import Crop, bounding_box, transform_points
+from musica.geometry import Crop, bounding_box, rotation, transform_points
 
 
 def roll_of(landmarks: np.ndarray, reference_shape: np.ndarray) -> float:
@@ -30,16 +30,9 @@ def roll_of(landmarks: np.ndarray, reference_shape: np.ndarray) -> float:
     return float(np.rad2deg(np.arctan2(to_x @ y - to_y @ x, to_x @ x + to_y @ y)))
 
 
-def turn(roll: float) -> np.ndarray:
-    """(3, 3) rotation on (x, y, 1), from the image to the frame in which the face is upright."""
-    angle = np.deg2rad(roll)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-
-
 def upright_box(landmarks: np.ndarray, roll: float) -> np.ndarray:
     """The tight box, in the upright frame, of (N, 2) landmarks."""
-    return bounding_box(transform_points(turn(roll), landmarks))
+    return bounding_box(transform_points(rotation(roll), landmarks))
 
 
 def upright_box_in(box: np.ndarray, reference_shape: np.ndarray, roll: float) -> np.ndarray:
@@ -52,7 +45,7 @@ def upright_box_in(box: np.ndarray, reference_shape: np.ndarray, roll: float) ->
         reference_shape: (N, 2) mean face.
         roll: degrees by which the image is turned to make the face upright.
     """
-    rolled = transform_points(turn(-roll), reference_shape)
+    rolled = transform_points(rotation(-roll), reference_shape)
     own, wanted = bounding_box(rolled).reshape(2, 2), np.reshape(box, (2, 2))
     scale = np.sqrt(np.prod(wanted[1] - wanted[0]) / np.prod(own[1] - own[0]))
     shift = wanted.mean(axis=0) - scale * own.mean(axis=0)
@@ -85,7 +78,7 @@ def upright_crop(
     sides = box[2:] - box[:2] + 1
     scale = box_size / sides.max()
     columns, rows = np.ceil(sides * (1 + 2 * margin)).astype(int).tolist()
-    matrix = turn(roll)
+    matrix = rotation(roll)
     centre = (matrix[:2, :2].T @ (box[:2] + box[2:])) / 2  # in the image
     half = np.abs(matrix[:2, :2].T) @ [columns / 2, rows / 2]
     if not np.abs(centre).max() + half.max() < geometry.MAX_COORDINATE:
@@ -93,14 +86,5 @@ def upright_crop(
     # One more pixel on each side, from which the turn interpolates.
     region = np.concatenate([np.floor(centre - half) - 1, np.ceil(centre + half) + 1]).astype(int)
     matrix[:2, 2] = np.array([columns - 1, rows - 1]) / 2 - matrix[:2, :2] @ (centre - region[:2])
-    translation = np.eye(3)
-    translation[:2, 2] = -region[:2]
-    return Crop(
-        region=region,
-        turned=matrix,
-        turned_shape=(rows, columns),
-        scale=float(scale),
-        shape=(round(rows * scale), round(columns * scale)),
-        image_to_crop=np.diag([scale, scale, 1.0]) @ matrix @ translation,
-        origin=geometry.round_half_away((np.array([rows, columns]) - sides[::-1]) / 2 * scale),
-    )
+    corner = (np.array([rows, columns]) - sides[::-1]) / 2
+    return Crop.of(region, matrix, (rows, columns), scale, corner)

@@ -16,6 +16,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+from commands import CONFIGS
 
 from musica import config, mean_shape, shape_io
 from musica.errors import InputError
@@ -30,17 +31,9 @@ NUMBERS += (b"9" * 30, b"9" * 5000, b"1_0", b"", b"\xff", b"\0", "٣".encode(), 
 VALUES = (None, True, 0, -1, 7, 2**31, 2**63, HUGE, -HUGE, 0.5, -0.0, 1e308, float("nan"))
 VALUES += (float("inf"), "", "x", "\0", "\n", "..", "../..", "/", "~nobody/x", "\ud800", "a" * 5000)
 VALUES += ("a/" * 3000, [], {}, [[]], [None], {"a": 1}, [0, 1], "ocular", "68", ["x", 1], [HUGE])
-# Configurations by the module of their command.
-CONFIGURATIONS = {
-    "train": "TrainConfig",
-    "inference": "InferenceConfig",
-    "show_flm_on_image": "ShowConfig",
-    "evaluate": "EvaluateConfig",
-    "calibrate": "CalibrateConfig",
-    "convert_checkpoint": "ConvertConfig",
-    "export": "ExportConfig",
-    "attention": "AttentionConfig",
-}
+# Configurations by the module of their command; all but these are tried.
+UNTRIED = ("benchmark", "compare", "video")
+CONFIGURATIONS = {name: CONFIGS[name] for name in CONFIGS if name not in UNTRIED}
 
 
 def one_of(generator: np.random.Generator, options):

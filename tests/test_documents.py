@@ -9,24 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import CONFIGS
 
 from musica import config, shape_io
 from musica.aligner import SHIPPED_MODEL
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = {
-    "train": "TrainConfig",
-    "inference": "InferenceConfig",
-    "show_flm_on_image": "ShowConfig",
-    "evaluate": "EvaluateConfig",
-    "calibrate": "CalibrateConfig",
-    "convert_checkpoint": "ConvertConfig",
-    "export": "ExportConfig",
-    "benchmark": "BenchmarkConfig",
-    "compare": "CompareConfig",
-    "attention": "AttentionConfig",
-    "video": "VideoConfig",
-}
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "experiments").rglob("README.md")]
 
 

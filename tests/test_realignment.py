@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from musica import geometry, metrics, shape_io, tasks, upright
+from musica import geometry, metrics, shape_io, tasks
 from musica.aligner import SHIPPED_LITE_MODEL, FaceAligner
 from musica.geometry import transform_points
 
@@ -22,7 +22,7 @@ class Oracle:
 
     def __init__(self, reference, roll):
         self.reference, self.roll = reference, roll
-        self.truth = transform_points(upright.turn(-roll), reference - 70) + 150
+        self.truth = transform_points(geometry.rotation(-roll), reference - 70) + 150
         self.sizes = []
         self.bad = lambda turned: BAD
 
@@ -37,7 +37,7 @@ class Oracle:
             turned = np.rad2deg(np.arctan2(crop.turned[1, 0], crop.turned[0, 0]))
             residual = (self.roll - turned + 180) % 360 - 180
             beyond = residual - np.clip(residual, -40, 40)
-            points = transform_points(upright.turn(beyond), self.truth - 150) + 150
+            points = transform_points(geometry.rotation(beyond), self.truth - 150) + 150
             landmarks.append(crop.to_crop(points))
             errors.append(self.bad(turned) if beyond else GOOD)
         return state, np.array(landmarks), np.array(errors)
@@ -55,6 +55,8 @@ def aligner(request):
         hidden_size=1,
         stop_threshold=None,
         fail_threshold=THRESHOLD,
+        realign_threshold=None,
+        realign_turn=0.0,
         calibration=None,
         margin=0.3,
         box_size=142,

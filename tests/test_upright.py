@@ -20,7 +20,7 @@ def reference():
 def rolled(points, roll, centre=(150, 170), scale=0.5):
     """Points as they lie in an image whose turn by ``roll`` makes them upright."""
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    return scale * transform_points(upright.turn(-roll), points - middle) + centre
+    return scale * transform_points(geometry.rotation(-roll), points - middle) + centre
 
 
 @pytest.mark.parametrize("roll", ROLLS)
