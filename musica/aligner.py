@@ -93,11 +93,22 @@ def load_any_model(path: Path | str | None = None):
         from musica.lite import LiteModel
 
         return LiteModel(path)
+    return load_keras_model(path)
+
+
+def load_keras_model(path: Path | str):
+    """Reads a ``MuSiCa`` or an ``MDM`` from a .keras file, after a look at what it says of itself.
+
+    Raises:
+        InputError: unreadable, or another kind of model.
+    """
     import keras
 
     from musica.mdm import MDM
     from musica.model import MuSiCa
+    from musica.model_file import check_keras_file
 
+    check_keras_file(path)
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many kinds on files that are no models
@@ -277,7 +288,11 @@ class FaceAligner:
         if not faces:
             return []
         last = (iterations or len(self.model.levels)) - 1
-        stops_below = np.broadcast_to(-np.inf if stop is None else stop, len(self.model.levels) - 1)
+        stops_below = np.full(len(self.model.levels) - 1, -np.inf)
+        if stop is not None:
+            if np.size(stop) not in (1, len(stops_below)):
+                raise InputError(f"stop_threshold must be one or {len(stops_below)} numbers")
+            stops_below[:] = stop
         results: dict[int, Face] = {}
         active = np.arange(len(faces))
         initial = np.array([face.initial for face in faces])

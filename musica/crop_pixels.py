@@ -92,7 +92,7 @@ class TurnedPixels:
     def __init__(self, image: np.ndarray, crop: Crop):
         window, start = image_window(image, crop.region)
         self._step = step = max(1, int(1 / crop.scale))  # no finer than the crop
-        first = step // 2
+        first = min(step // 2, min(window.shape[:2]) - 1)
         window = window[first::step, first::step]
         self._means = {1: Image.fromarray(window if window.shape[2] == 3 else window[..., 0])}
         self._turned_shape = crop.turned_shape

@@ -1,6 +1,5 @@
 """Runs an exported model (.tflite) with LiteRT, without TensorFlow, one face at a time."""
 
-import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,8 @@ import numpy as np
 
 from musica.errors import InputError
 from musica.geometry import Crop
-from musica.lazy_pyramid import LazyPyramid
+from musica.lazy_pyramid import PLANES, LazyPyramid
+from musica.model_file import check_description, read_json
 
 DESCRIPTION = "musica.json"
 # What a model is besides its weights; these attributes of ``MuSiCa`` travel with an export.
@@ -69,7 +69,8 @@ class LiteModel:
             raise InputError(f"{path}: needs LiteRT: pip install 'musica[lite]'") from error
         try:
             with zipfile.ZipFile(path) as archive:
-                description = json.loads(archive.read(DESCRIPTION))
+                description = read_json(archive, DESCRIPTION)
+            check_description(description, path)
             for name in DESCRIBED:
                 setattr(self, name, description[name])
             self._interpreter = Interpreter(str(path), num_threads=threads)
@@ -77,8 +78,26 @@ class LiteModel:
                 self._interpreter.get_signature_runner(f"iteration_{k + 1}")
                 for k in range(len(self.levels))
             ]
-        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            self._try()
+        except InputError:
+            raise
+        except Exception as error:  # zipfile and LiteRT raise many kinds on damaged files
             raise InputError(f"{path}: not a model that musica.export wrote") from error
+
+    def _try(self) -> None:
+        """Runs every iteration once: LiteRT finds some damage only then.
+
+        Raises:
+            ValueError: the shapes of what comes out are not those of the description.
+        """
+        side = self.patch_size
+        patches = np.zeros((1, len(self.patch_indices), side, PLANES, side), np.float32)
+        hidden = np.zeros((1, self.hidden_size), np.float32)
+        for k in range(len(self.levels)):
+            found = self.step(k, patches, hidden)
+            shapes = [found[name].shape for name in ("displacement", "hidden", "error")]
+            if shapes != [(1, self.landmark_count, 2), hidden.shape, (1,)]:
+                raise ValueError(f"iteration {k + 1} gives {shapes}")
 
     def step(self, k: int, patches: np.ndarray, hidden: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the signature of iteration k, from 0; arrays as in the class description."""

@@ -13,6 +13,7 @@ from keras import ops
 from musica import config as configuration
 from musica import dataset, losses, mean_shape
 from musica import strategy as distribution
+from musica.aligner import load_keras_model
 from musica.callbacks import AveragedWeights, Checkpoints, Pictures, StopAfter, StopOnBadLoss
 from musica.errors import InputError
 from musica.landmarks import scheme_for
@@ -248,12 +249,7 @@ def _build_model(config: TrainConfig, faces) -> keras.Model:
 def _pretrained(config: TrainConfig) -> keras.Model | None:
     """Reads the model to start from, if one is named."""
     path = config.pretrained_model_checkpoint_path
-    if not path:
-        return None
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many kinds on files that are no models
-        raise InputError(f"{path}: not a readable Keras model (.keras)") from error
+    return load_keras_model(path) if path else None
 
 
 def _reference_shape(config: TrainConfig, faces, pretrained: keras.Model | None):

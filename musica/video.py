@@ -4,6 +4,7 @@ Writes, for each, a table with a row for every face in every frame, and a video 
 drawn. Needs ``pip install 'musica[video]'``.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -126,7 +127,7 @@ def _sources(config: VideoConfig) -> dict[str, str]:
     """
     if not config.videos:
         raise InputError("name a video file, or the number of a camera")
-    folder = Path(config.resDir).resolve()
+    folder = Path(os.path.realpath(config.resDir))
     sources: dict[str, str] = {}
     for source in config.videos:
         camera = camera_number(source)
@@ -135,7 +136,7 @@ def _sources(config: VideoConfig) -> dict[str, str]:
             raise InputError(
                 f"{sources[name]} and {source} would both be written to the results of {name}"
             )
-        if camera is None and Path(source).resolve().parent == folder:
+        if camera is None and Path(os.path.realpath(source)).parent == folder:
             raise InputError(f"resDir must be another folder than the videos': {folder}")
         sources[name] = source
     return sources
