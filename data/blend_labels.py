@@ -1,12 +1,15 @@
-"""Averages noisy landmarks with a trained model's: labels better than either.
+"""Mends noisy landmarks with a trained model's: labels better than either.
 
     python data/blend_labels.py --image_dir=<set>/images --filenames=<set>/lists/train.txt \
         --prediction_dir=output --output=blended
 
 The landmarks that a program wrote under a picture and those of a model that was trained mostly on
-others err independently. Faces on which the two differ too much are left out, since one of them
-is wrong. Writes ``<output>/labels`` (for ``gt_path``) and ``<output>/lists``; listed faces of which
-there is no prediction keep their labels.
+others err independently: ``label_weight`` averages them. Hand labels that were carried over from
+another picture may all be off by a pixel, ``shift_y`` and ``shift_x``, or each by its own shift,
+which ``register`` takes from the model. For the former the median differences are printed: they
+mean something for faces on which the model was not trained. Faces on which the two differ too much
+are left out, since one of them is wrong. Writes ``<output>/labels`` (for ``gt_path``) and
+``<output>/lists``; listed faces of which there is no prediction keep their labels.
 """
 
 from dataclasses import dataclass
@@ -30,32 +33,54 @@ class BlendConfig:
     largest_difference: float = option(
         0.08, "faces with a larger mean difference (NME) are dropped"
     )
+    shift_y: float = option(0.0, "first added to the y of all labels, image pixels")
+    shift_x: float = option(0.0, "and to their x")
+    register: bool = option(False, "then moves a face's labels to the centre of its prediction")
+    label_weight: float = option(0.5, "then averages them, label_weight to 1 - label_weight")
     output: str = option("", "folder to write", path=True)
 
 
 def blend(config: BlendConfig) -> None:
-    """Writes the averaged labels, then the list of the faces kept."""
+    """Writes the mended labels, then the list of the faces kept."""
     for key in ("image_dir", "filenames", "prediction_dir", "output"):
         if not getattr(config, key):
             raise InputError(f"{key} is missing")
+    if not 0 <= config.label_weight <= 1:
+        raise InputError(f"label_weight must be 0 to 1, not {config.label_weight:g}")
     folder = Path(config.output)
     for path in config.filenames:
+        kept, gaps = [], []
         names = shape_io.read_list(path)
-        kept = [name for name in names if _blended(name, config, folder / "labels")]
+        for name in names:
+            labels, predicted = _landmarks(name, config)
+            if predicted is not None:
+                gaps.append((labels - predicted).mean(axis=0))
+                if metrics.nme(predicted, labels) > config.largest_difference:
+                    continue
+                if config.register:
+                    labels = labels - gaps[-1]
+                labels = config.label_weight * labels + (1 - config.label_weight) * predicted
+            shape_io.write_landmarks(folder / "labels" / Path(name).with_suffix(".pts"), labels)
+            kept.append(name)
         shape_io.write_text(folder / "lists" / Path(path).name, "\n".join(kept) + "\n")
-        print(f"{path}: kept {len(kept)} of {len(names)} faces")
+        print(f"{path}: kept {len(kept)} of {len(names)} faces{_described(gaps)}")
 
 
-def _blended(name: str, config: BlendConfig, folder: Path) -> bool:
-    """Writes one face's labels, unless they are doubtful; whether it did."""
+def _landmarks(name: str, config: BlendConfig) -> tuple[np.ndarray, np.ndarray | None]:
+    """One face's shifted labels, and the model's landmarks if there are any."""
     labels = _read(config.gt_path or config.image_dir, name)
-    if Path(config.prediction_dir, name).with_suffix(".pts").is_file():
-        predicted = _read(config.prediction_dir, name)
-        if metrics.nme(predicted, labels) > config.largest_difference:
-            return False
-        labels = (labels + predicted) / 2
-    shape_io.write_landmarks(folder / Path(name).with_suffix(".pts"), labels)
-    return True
+    labels += np.array([config.shift_y, config.shift_x])
+    if not Path(config.prediction_dir, name).with_suffix(".pts").is_file():
+        return labels, None
+    return labels, _read(config.prediction_dir, name)
+
+
+def _described(gaps: list[np.ndarray]) -> str:
+    """What is printed of labels minus predictions."""
+    if not gaps:
+        return ""
+    y, x = np.median(gaps, axis=0)
+    return f"; labels lie at {y:+.2f}, {x:+.2f} (y, x) pixels from the predictions"
 
 
 def _read(folder: str, name: str) -> np.ndarray:

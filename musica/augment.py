@@ -22,6 +22,9 @@ AUGMENTED_PART = 2.0
 TURN_CELLS = 8
 # The lowest resolution at which a face is shown, as a share of that of its crop.
 LOWEST_RESOLUTION = 0.25
+# How often brighter one side of a face may be lit than the other, and the largest gamma.
+BRIGHTER_SIDE = 3.0
+LARGEST_GAMMA = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class AugmentConfig:
     grey_probability: float = option(0.5, "share of all faces turned grey")
     colour_clip: float = option(0.4, "up to this share of a channel's range is clipped at each end")
     coarse_probability: float = option(0.0, "share of augmented faces at a lower resolution")
+    lighting_probability: float = option(0.0, "share of augmented faces in another light")
     mirror_probability: float = option(0.0, "share of all faces mirrored")
     turn: float = option(0.0, "largest synthetic turn of augmented heads, degrees; half to nod")
     turn_probability: float = option(1.0, "share of augmented faces whose heads are turned")
@@ -106,6 +110,8 @@ def augment(
         image = _rendered(image, to_window @ warp.matrix, size, turn)
         if rng.random() < options.coarse_probability:
             image = coarsen(image, rng)
+        if options.lighting_probability and rng.random() < options.lighting_probability:
+            image = relight(image, rng)
         image = clip_colours(image, rng, options.colour_clip)
         if rng.random() < options.occlusion_probability:
             image = occlude(image, warp.canvas, to_window, rng)
@@ -224,6 +230,17 @@ def coarsen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         [max(1, round(side * share)) for side in picture.size], Image.Resampling.BILINEAR
     )
     return np.asarray(small.resize(picture.size, Image.Resampling.BILINEAR))
+
+
+def relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shows (H, W, 3) uint8 with another gamma and lit from one side."""
+    gamma = LARGEST_GAMMA ** rng.uniform(-1, 1)
+    direction, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, np.log(BRIGHTER_SIDE))
+    y, x = (np.linspace(-0.5, 0.5, side) for side in image.shape[:2])
+    log_light = np.add.outer(np.sin(direction) * y, np.cos(direction) * x) * strength
+    table = 255 * (np.arange(256) / 255) ** gamma
+    lit = table.astype(np.float32)[image] * np.exp(log_light)[..., None]
+    return np.rint(lit.clip(0, 255)).astype(np.uint8)
 
 
 def clip_colours(image: np.ndarray, rng: np.random.Generator, most: float = 0.4) -> np.ndarray:

@@ -224,6 +224,17 @@ def test_clip_colours_follows_the_formula():
     np.testing.assert_allclose(result, expected, atol=0.5 + 1e-9)
 
 
+def test_another_light_keeps_the_order_of_levels_and_brightens_a_side():
+    levels = np.repeat(np.arange(10, 250, 24, dtype=np.uint8)[:, None], 40, axis=1)
+    image = np.stack([levels] * 3, axis=2)
+    ratios = []
+    for rng in generators(50):
+        lit = augment.relight(image, rng).astype(float)
+        assert lit.shape == image.shape and (np.diff(lit[:, 20], axis=0).mean(axis=0) > 0).all()
+        ratios.append(lit[5, -1, 0] / lit[5, 0, 0])
+    assert 1 / augment.BRIGHTER_SIDE <= min(ratios) < 0.6 and 1.6 < max(ratios) <= 3.1
+
+
 def test_a_black_channel_stays_black():
     image = np.zeros((4, 4, 3), np.uint8)
     image[..., 0] = np.arange(16).reshape(4, 4) * 16
