@@ -53,6 +53,7 @@ def test_shifted_labels_are_mended(tmp_path):
         prediction[1, 0] -= 0.5
         shape_io.write_landmarks(tmp_path / "predictions" / f"face{k}.pts", prediction)
     keys = dict(image_dir=".", gt_path="off", filenames="list.txt", prediction_dir="predictions")
+    keys["largest_difference"] = 1
     result = run(tmp_path, **keys, label_weight=1, output="as_they_are")
     assert "labels lie at +0.10, +1.05 (y, x) pixels" in result.stdout
     run(tmp_path, **keys, shift_x=-1, label_weight=1, output="shifted")
