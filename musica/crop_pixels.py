@@ -55,16 +55,21 @@ class UprightPixels:
 
     def cells(self, top, left, bottom, right, stride: int, averaged: bool) -> Cells:
         """The cells from one row and column to another."""
-        offsets = _seen(stride) if averaged else (0,)
-        dtype = np.promote_types(self._image.dtype, np.uint16) if averaged else self._image.dtype
-        sums = np.zeros((bottom - top, 3, right - left), dtype)
         y, x = max(top, 0), max(left, 0)
+        pixels = self._image[
+            y * stride : max(bottom, 0) * stride, x * stride : max(right, 0) * stride
+        ]
+        offsets, dtype = (0,), pixels.dtype
+        if averaged:
+            offsets, dtype = _seen(stride), np.promote_types(pixels.dtype, np.uint16)
+            pixels = _sums([pixels[offset::stride] for offset in offsets], dtype)
+        else:
+            pixels = pixels[::stride]
+        sums = np.zeros((bottom - top, 3, right - left), dtype)
         inside = sums[y - top :, :, x - left :]
-        for dy in offsets:
-            rows = self._image[y * stride + dy : max(bottom, 0) * stride : stride]
-            for dx in offsets:
-                part = rows[:, x * stride + dx : max(right, 0) * stride : stride].transpose(0, 2, 1)
-                inside[: part.shape[0], :, : part.shape[2]] += part
+        for offset in offsets:
+            part = pixels[:, offset::stride].transpose(0, 2, 1)
+            inside[: part.shape[0], :, : part.shape[2]] += part
         return Cells(sums, len(offsets) ** 2)
 
     def cell_moments(self, stride: int, averaged: bool) -> tuple[float, float]:
@@ -74,6 +79,14 @@ class UprightPixels:
         places = _seen(stride)
         mean = sum(places) / len(places)
         return mean, sum((place - mean) ** 2 for place in places) / len(places)
+
+
+def _sums(parts: list[np.ndarray], dtype) -> np.ndarray:
+    """The sum of arrays of which all but the first may have less rows."""
+    total = parts[0].astype(dtype)
+    for part in parts[1:]:
+        total[: len(part)] += part
+    return total
 
 
 def _seen(stride: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ corners; matrices act on (x, y, 1); landmark arrays are (y, x), 0-based.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import copysign, floor, sqrt, trunc
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Crop:
         turned: np.ndarray,
         turned_shape: tuple[int, int],
         scale: float,
-        corner: np.ndarray,
+        corner: Sequence[float] | np.ndarray,
     ) -> "Crop":
         """Completes a crop; ``corner`` is the box's, (y, x) turned pixels, the rest as above."""
         rows, columns = turned_shape
@@ -70,7 +71,7 @@ class Crop:
             scale=float(scale),
             shape=(round(rows * scale), round(columns * scale)),
             image_to_crop=np.diag([scale, scale, 1.0]) @ turned @ translation,
-            origin=round_half_away(corner * scale),
+            origin=round_half_away(np.array(corner) * scale),
         )
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
@@ -104,24 +105,27 @@ def margin_region(box: Sequence[float] | np.ndarray, margin: float = MARGIN) -> 
     Raises:
         InputError: the box is not four finite numbers, or is empty.
     """
-    rounded = rounded_box(box)
-    sides = rounded[2:] - rounded[:2] + 1
-    return round_half_away(
-        np.concatenate([rounded[:2] - margin * sides, rounded[2:] + margin * sides])
-    )
+    x0, y0, x1, y1 = rounded_box(box)
+    across, down = margin * (x1 - x0 + 1), margin * (y1 - y0 + 1)
+    return np.array([_rounded(side) for side in (x0 - across, y0 - down, x1 + across, y1 + down)])
 
 
-def rounded_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Checks a box and rounds its corners half away from zero: (4,) int.
+def rounded_box(box: Sequence[float] | np.ndarray) -> list[int]:
+    """Checks a box and rounds its corners half away from zero.
 
     Raises:
         InputError: the box is not four finite numbers, or is empty.
     """
-    box = check_box(box)
-    rounded = round_half_away(box)
-    if (rounded[2:] <= rounded[:2]).any():
-        raise InputError(f"the box {box.tolist()} is empty (needs x0 < x1 and y0 < y1)")
+    corners = check_box(box).tolist()
+    x0, y0, x1, y1 = rounded = [_rounded(corner) for corner in corners]
+    if x1 <= x0 or y1 <= y0:
+        raise InputError(f"the box {corners} is empty (needs x0 < x1 and y0 < y1)")
     return rounded
+
+
+def _rounded(value: float) -> int:
+    """As ``round_half_away``; of a few numbers, arrays would be slow."""
+    return int(copysign(floor(abs(value) + 0.5), value))
 
 
 def check_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -134,7 +138,7 @@ def check_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
         numbers = np.asarray(box, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"a box is four numbers x0 y0 x1 y1, not {box!r}") from error
-    if numbers.shape != (4,) or not np.abs(numbers).max() <= MAX_COORDINATE:
+    if numbers.shape != (4,) or not all(abs(side) <= MAX_COORDINATE for side in numbers.tolist()):
         raise InputError(f"a box is four finite numbers x0 y0 x1 y1, not {numbers.tolist()}")
     return numbers
 
@@ -157,42 +161,36 @@ def crop_of_box(
         InputError: the box is not four finite numbers, or is empty, too large or too narrow; or
             the roll is not finite.
     """
-    box = rounded_box(box)
-    region = margin_region(box, margin)
-    box_width, box_height = box[2:] - box[:2] + 1
-    columns, rows = region[2:] - region[:2] + 1
+    x0, y0, x1, y1 = corners = rounded_box(box)
+    region = margin_region(corners, margin)
+    left, top, right, bottom = region.tolist()
+    box_width, box_height = x1 - x0 + 1, y1 - y0 + 1
+    columns, rows = right - left + 1, bottom - top + 1
     if not np.isfinite(roll):
         raise InputError(f"roll must be a number of degrees, not {roll}")
 
     angle = np.deg2rad(roll)
-    cosine, sine = np.cos(angle), np.sin(angle)
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
     turned_columns = int(rows * abs(sine) + columns * abs(cosine))
     turned_rows = int(rows * abs(cosine) + columns * abs(sine))
     if max(columns * rows, turned_columns * turned_rows) > MAX_REGION_PIXELS:
-        raise InputError(f"the box {box.tolist()} is too large")
+        raise InputError(f"the box {corners} is too large")
     # Half-way points are integer divisions for the new size and true halves for the old one: an
     # odd region shifts by half a pixel even without a turn.
+    middle_x, middle_y = turned_columns // 2, turned_rows // 2
     turn = rotation(roll)
-    centre = np.array([columns / 2, rows / 2])
-    new_centre = np.array([turned_columns // 2, turned_rows // 2])
-    turn[:2, 2] = new_centre - turn[:2, :2] @ centre
+    turn[:2, 2] = [middle_x, middle_y] - turn[:2, :2] @ [columns / 2, rows / 2]
 
     # The order of these float64 operations decides a corner for some sizes; keep it.
-    aspect = (box_width / box_height) ** np.cos(2 * angle)
-    new_width = np.sqrt(box_width * box_height * aspect)
+    aspect = (box_width / box_height) ** float(np.cos(2 * angle))
+    new_width = sqrt(box_width * box_height * aspect)
     new_height = box_width * box_height / new_width
-    corners = np.trunc(
-        [
-            turned_columns // 2 - new_width / 2,
-            turned_rows // 2 - new_height / 2,
-            turned_columns // 2 + new_width / 2,
-            turned_rows // 2 + new_height / 2,
-        ]
-    )
-    scale = box_size / (corners[2:] - corners[:2] + 1).max()
+    first_x, first_y = trunc(middle_x - new_width / 2), trunc(middle_y - new_height / 2)
+    last_x, last_y = trunc(middle_x + new_width / 2), trunc(middle_y + new_height / 2)
+    scale = box_size / max(last_x - first_x + 1, last_y - first_y + 1)
     if min(turned_columns, turned_rows) * scale < MIN_CROP_SIDE:
-        raise InputError(f"the box {box.tolist()} is too narrow")
-    return Crop.of(region, turn, (turned_rows, turned_columns), scale, corners[1::-1])
+        raise InputError(f"the box {corners} is too narrow")
+    return Crop.of(region, turn, (turned_rows, turned_columns), scale, (first_y, first_x))
 
 
 def bounding_box(points: np.ndarray) -> np.ndarray:

