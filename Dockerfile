@@ -13,7 +13,7 @@ ARG TENSORFLOW=tensorflow
 RUN pip install --no-cache-dir --constraint requirements.txt menpo "$TENSORFLOW"
 COPY setup.py pyproject.toml README.md LICENSE ./
 COPY musica musica
-RUN pip install --no-cache-dir --constraint requirements.txt '.[detect]'
+RUN pip install --no-cache-dir --constraint requirements.txt '.[detect,video]'
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /opt/musica /opt/musica

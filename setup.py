@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.sdist import sdist
 
 COMMANDS = (
     "train",
@@ -19,8 +20,33 @@ COMMANDS = (
 )
 
 HERE = Path(__file__).parent
+# What a source distribution holds besides the package; there is no MANIFEST.in.
+SOURCES = (
+    "requirements.txt",
+    "Dockerfile",
+    ".dockerignore",
+    "tests/*.py",
+    "data/*.md",
+    "data/*.py",
+    "experiments/**/*.json",
+    "experiments/**/*.md",
+    "experiments/**/*.png",
+    "experiments/**/*.py",
+)
+
+
+class SourceDistribution(sdist):
+    """A source distribution that can be tested."""
+
+    def make_distribution(self):
+        """Adds the files of SOURCES."""
+        found = {path.relative_to(HERE) for pattern in SOURCES for path in HERE.glob(pattern)}
+        self.filelist.extend(map(str, sorted(found)))
+        super().make_distribution()
+
 
 setup(
+    cmdclass={"sdist": SourceDistribution},
     name="musica",
     version="0.2.0",
     description="Face alignment in real time that knows when to quit (TensorFlow 2 / Keras 3)",
@@ -29,7 +55,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["musica", "musica.*"]),
-    package_data={"musica": ["models/*.keras", "models/*.tflite", "models/README.md"]},
+    package_data={"musica": ["py.typed", "models/*.keras", "models/*.tflite", "models/README.md"]},
     install_requires=[
         "absl-py>=2",
         "h5py>=3",
