@@ -1,5 +1,8 @@
 """Runs an exported model (.tflite) with LiteRT, without TensorFlow, one face at a time."""
 
+import ctypes
+import mmap
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,6 +86,7 @@ class LiteModel:
             raise
         except Exception as error:  # zipfile and LiteRT raise many kinds on damaged files
             raise InputError(f"{path}: not a model that musica.export wrote") from error
+        _leave_on_disk(path)
 
     def _try(self) -> None:
         """Runs every iteration once: LiteRT finds some damage only then.
@@ -102,6 +106,23 @@ class LiteModel:
     def step(self, k: int, patches: np.ndarray, hidden: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the signature of iteration k, from 0; arrays as in the class description."""
         return self._iterations[k](patches=patches, hidden=hidden)
+
+
+def _leave_on_disk(path: Path | str) -> None:
+    """Gives back the memory that holds a file's pages; any that is needed again is read again.
+
+    LiteRT maps the file into memory, and has copied the weights in the order of its kernels. Only
+    Linux tells where.
+    """
+    maps, path = Path("/proc/self/maps"), os.path.realpath(path)
+    if not maps.exists():
+        return
+    for line in maps.read_text(errors="surrogateescape").splitlines():
+        addresses, _, _, _, _, *name = line.split(maxsplit=5)
+        if name == [path]:
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            size = ctypes.c_size_t(end - start)
+            ctypes.pythonapi.madvise(ctypes.c_void_p(start), size, mmap.MADV_DONTNEED)
 
 
 class LiteRunner:

@@ -1,8 +1,10 @@
 """The exported model: the same iterations, without TensorFlow."""
 
+import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,3 +115,17 @@ def test_other_files_are_refused(model, paths, tmp_path):
     for name in ("text", "cut", "described", "absent"):
         with pytest.raises(InputError, match=f"{name}.tflite"):
             FaceAligner.load(tmp_path / f"{name}.tflite")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells")
+def test_the_file_takes_no_memory(paths):
+    path = paths / "float32.tflite"
+    model = LiteModel(path)
+    _, *mapped = Path("/proc/self/smaps").read_text(errors="replace").split(str(path.resolve()))
+    assert mapped  # LiteRT maps it; what follows would mean nothing otherwise
+    resident = sum(int(re.search(r"^Rss: +(\d+) kB", part, re.M)[1]) for part in mapped)
+    assert resident * 1000 < path.stat().st_size / 10
+    patches = np.ones((1, 3, model.patch_size, 4, model.patch_size), np.float32)
+    first, second = (model.step(0, patches, np.zeros((1, 32), np.float32)) for _ in range(2))
+    np.testing.assert_array_equal(first["displacement"], second["displacement"])
+    assert np.abs(first["displacement"]).max() > 0
