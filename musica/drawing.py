@@ -5,6 +5,7 @@ Release: ``show_flm_on_image.py``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from musica.labels import Caption, number_directions, place_captions
 from musica.landmarks import SCHEMES
 from musica.pen import RED, RIM, WHITE, Pen, tiles
+
+if TYPE_CHECKING:
+    from musica.aligner import Face
 
 # A small face is enlarged to this many pixels, a numbered one more; a picture at most to MAX_SIDE.
 FACE_SIZE = 320
@@ -50,6 +54,12 @@ class DrawnFace:
     box: np.ndarray | None = None
     failed: bool = False
     caption: str = ""
+
+    @classmethod
+    def aligned(cls, face: "Face", box: np.ndarray, name: object = "") -> "DrawnFace":
+        """A result in its box, captioned with what it was and, if it has one, its name."""
+        caption = f"error {face.error_estimate:.3f}, iterations {face.iterations}"
+        return cls(face.landmarks, box, face.failed, f"{name}: {caption}" if name else caption)
 
     @property
     def text(self) -> str:

@@ -283,16 +283,10 @@ def _write(predictions: Predictions, picture: Picture, faces: Sequence) -> None:
         from musica.drawing import DrawnFace, draw_faces
 
         drawn = [
-            DrawnFace(face.landmarks, box, face.failed, _caption(face))
-            for box, face in zip(picture.boxes, faces, strict=True)
+            DrawnFace.aligned(face, box) for box, face in zip(picture.boxes, faces, strict=True)
         ]
         shape_io.write_image(folder / f"{task.name}.png", draw_faces(picture.image, drawn))
     predictions.add(task, picture.boxes, faces)
-
-
-def _caption(face) -> str:
-    """What is written under a face."""
-    return f"error {face.error_estimate:.3f}, iterations {face.iterations}"
 
 
 def _progress(total: int):

@@ -188,7 +188,8 @@ def _track(config: VideoConfig, source: str, path: Path, tracker: Tracker, total
                 faces = tracker.update(picture, seconds)
                 add_rows(summary.frames, seconds, faces)
                 if config.draw:
-                    add_picture(draw_on_frame(picture, [_drawn(face) for face in faces]))
+                    drawn = [DrawnFace.aligned(face.face, face.box, face.id) for face in faces]
+                    add_picture(draw_on_frame(picture, drawn))
                 summary.add(faces)
                 _show_progress(summary.frames, reader.announced)
                 if summary.frames == config.frames:
@@ -197,13 +198,6 @@ def _track(config: VideoConfig, source: str, path: Path, tracker: Tracker, total
         total += summary
         if summary.frames != config.frames:
             reader.check_complete()
-
-
-def _drawn(tracked: TrackedFace) -> DrawnFace:
-    """How a face is drawn."""
-    face = tracked.face
-    caption = f"{tracked.id}: error {face.error_estimate:.3f}, iterations {face.iterations}"
-    return DrawnFace(face.landmarks, tracked.box, face.failed, caption)
 
 
 def _show_progress(count: int, announced: int) -> None:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from musica import shape_io
+from musica.aligner import Face
 from musica.drawing import FACE_SIZE, GREEN, PART_COLOURS, DrawnFace, draw_face, draw_faces
 from musica.errors import InputError
 from musica.labels import Caption, number_directions, place_captions
@@ -244,3 +245,12 @@ def test_find_image(folders):
     Image.new("L", (9, 9)).save(folders / "images" / "one.bmp")
     with pytest.raises(InputError, match=r"one\.bmp, one\.jpg"):
         find_image(folders / "images", Path("one.pts"))
+
+
+def test_a_result_is_captioned_with_estimate_iterations_and_name():
+    face = Face(ellipse(68, (100, 100), 60), 0.0314, 2, failed=True)
+    box = np.array([40, 40, 160, 160])
+    drawn = DrawnFace.aligned(face, box)
+    assert drawn.text == "failed, error 0.031, iterations 2"
+    assert drawn.landmarks is face.landmarks and drawn.box is box
+    assert DrawnFace.aligned(face, box, 7).caption == "7: error 0.031, iterations 2"
