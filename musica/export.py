@@ -15,11 +15,13 @@ from pathlib import Path
 from musica import command, shape_io
 from musica.config import option
 from musica.errors import InputError
+from musica.iteration_graph import iteration_graph
 from musica.lazy_pyramid import PLANES
 from musica.lite import DESCRIBED, DESCRIPTION
 from musica.onnx_export import save_onnx
 
 WEIGHTS = "model.weights.h5"
+GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error")
 PRECISIONS = {
     ".keras": ("half", "float32"),
     ".tflite": ("int8", "half", "float32"),
@@ -114,17 +116,16 @@ def _constant_step(step):
         "patches": tf.TensorSpec((1, step.patch_count, size, PLANES, size), name="patches"),
         "hidden": tf.TensorSpec((1, step.hidden_size), name="hidden"),
     }
-    step = _copied(step)
     kernel, bias = step.encoder.convolutions[0].weights
     # The converter leaves kernels of fewer than 1,024 numbers in float32; with a fourth channel the
     # first has more, and is quicker.
     kernel = tf.pad(kernel, [(0, 0), (0, 0), (0, PLANES - kernel.shape[2]), (0, 0)])
 
     def update(patches, hidden):
-        pixels = tf.transpose(patches, (0, 1, 2, 4, 3))
-        first = tf.nn.conv2d(tf.reshape(pixels, (-1, size, size, PLANES)), kernel, 1, "VALID")
-        step.encoder.convolutions[0] = lambda _: tf.nn.bias_add(first, bias)
-        displacement, hidden, error = step.update(pixels[..., :3], hidden)
+        pixels = tf.reshape(tf.transpose(patches, (0, 1, 2, 4, 3)), (-1, size, size, PLANES))
+        first = tf.nn.bias_add(tf.nn.conv2d(pixels, kernel, 1, "VALID"), bias)
+        features = step.encoder.after_first_convolution(first, step.patch_count)
+        displacement, hidden, error = step.regress(features, hidden)
         return {"displacement": displacement, "hidden": hidden, "error": error}
 
     graph = tf.function(update).get_concrete_function(**specification)
@@ -135,14 +136,6 @@ def _constant_step(step):
         return dict(zip(names, constant(patches, hidden), strict=True))
 
     return tf.function(named).get_concrete_function(**specification)
-
-
-def _copied(step):
-    """A copy of an iteration's layer."""
-    copy = type(step).from_config(step.get_config())
-    copy.build()
-    copy.set_weights(step.get_weights())
-    return copy
 
 
 def description(model) -> dict:
@@ -159,36 +152,22 @@ def describe(model, path: Path) -> None:
 def save_graphs(model, folder: Path | str) -> None:
     """Writes a SavedModel with a signature for each iteration, batches and crops of any size.
 
-    ``iteration_<k>``, from 1, takes ``image`` (B, H_l, W_l, 3), ``initial`` (B, N, 2),
-    ``displacement`` (B, N, 2) and ``hidden`` (B, H), as ``MuSiCa.iterate`` does, and gives
-    ``displacement``, ``hidden``, ``landmarks`` (B, N, 2) and ``error`` (B,).
+    ``iteration_<k>``, from 1, takes what an ``iteration_graph`` does, and gives ``displacement``,
+    ``hidden``, ``landmarks`` and ``error``.
 
     Raises:
         InputError: the folder exists.
     """
     import tensorflow as tf
 
-    shapes = {
-        "image": (None, None, None, 3),
-        "initial": (None, model.landmark_count, 2),
-        "displacement": (None, model.landmark_count, 2),
-        "hidden": (None, model.hidden_size),
-    }
-    specification = {name: tf.TensorSpec(shape, name=name) for name, shape in shapes.items()}
-
-    def graph(k):
-        def iterate(image, initial, displacement, hidden):
-            state = {"displacement": displacement, "hidden": hidden}
-            state, landmarks, error = model.iterate(k, image, initial, state)
-            return {**state, "landmarks": landmarks, "error": error}
-
-        return tf.function(iterate).get_concrete_function(**specification)
-
     if Path(folder).exists():
         raise InputError(f"{folder} exists")
     module = tf.Module()
     module.model = model
-    signatures = {f"iteration_{k + 1}": graph(k) for k in range(len(model.levels))}
+    signatures = {
+        f"iteration_{k + 1}": iteration_graph(model, k, GRAPH_OUTPUTS)
+        for k in range(len(model.levels))
+    }
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:

@@ -8,19 +8,17 @@ import logging
 from pathlib import Path
 
 from musica.errors import InputError
+from musica.iteration_graph import iteration_graph
 
 OPSET = 18
-INPUTS = ("image", "initial", "displacement", "hidden")
 OUTPUTS = ("next_displacement", "next_hidden", "landmarks", "error")
 
 
 def save_onnx(model, path: Path | str, description: dict) -> None:
     """Writes a model with float32 weights, for batches and crops of any size.
 
-    Its inputs are ``iteration``, int64, from 1, and what ``MuSiCa.iterate`` takes: ``image``
-    (B, H_l, W_l, 3) of the iteration's level, ``initial`` (B, N, 2), ``displacement`` (B, N, 2) and
-    ``hidden`` (B, H), all float32. It gives ``next_displacement``, ``next_hidden``, ``landmarks``
-    (B, N, 2) and ``error`` (B,).
+    Its inputs are ``iteration``, int64, from 1, and those of an ``iteration_graph``. It gives
+    ``next_displacement``, ``next_hidden``, ``landmarks`` and ``error``.
 
     Args:
         model: a MuSiCa model.
@@ -55,28 +53,12 @@ def save_onnx(model, path: Path | str, description: dict) -> None:
 
 def _iteration(model, k: int):
     """Iteration k as an ONNX model of its own."""
-    import tensorflow as tf
     import tf2onnx
 
-    shapes = (
-        (None, None, None, 3),
-        (None, model.landmark_count, 2),
-        (None, model.landmark_count, 2),
-        (None, model.hidden_size),
-    )
-    signature = [
-        tf.TensorSpec(shape, name=name) for name, shape in zip(INPUTS, shapes, strict=True)
-    ]
-
-    @tf.function(input_signature=signature)
-    def iterate(image, initial, displacement, hidden):
-        state = {"displacement": displacement, "hidden": hidden}
-        state, landmarks, error = model.iterate(k, image, initial, state)
-        outputs = state["displacement"], state["hidden"], landmarks, error
-        return dict(zip(OUTPUTS, outputs, strict=True))
-
+    function = iteration_graph(model, k, OUTPUTS)
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
-    return tf2onnx.convert.from_function(iterate, input_signature=signature, opset=OPSET)[0]
+    signature = function.input_signature
+    return tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)[0]
 
 
 def _branch(graph, number: int):

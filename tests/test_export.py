@@ -10,7 +10,8 @@ import tiny
 
 from musica.errors import InputError
 from musica.export import ExportConfig, export
-from musica.onnx_export import INPUTS, OUTPUTS
+from musica.iteration_graph import INPUTS
+from musica.onnx_export import OUTPUTS
 
 
 def test_half_precision_model_is_small_and_close(tmp_path):

@@ -129,7 +129,10 @@ class CascadeStep(keras.layers.Layer):
 
     def update(self, patches, hidden):
         """What follows the extraction; patches (B, M, p, p, 3), the rest as in the class."""
-        features = self.encoder(patches)
+        return self.regress(self.encoder(patches), hidden)
+
+    def regress(self, features, hidden):
+        """What follows the encoder; features (B, M, F), the rest as in the class."""
         if self.attention is not None:
             features = self.attention(features)
         if self.dropout is not None:

@@ -67,8 +67,12 @@ class PatchEncoder(keras.layers.Layer):
         """Encodes the patches; shapes as in the class description."""
         count, size = ops.shape(patches)[1], self.patch_size
         pixels = ops.reshape(patches, (-1, size, size, 3))
+        return self.after_first_convolution(self.convolutions[0](pixels), count)
+
+    def after_first_convolution(self, first, count: int):
+        """What follows the first convolution, (B * M, p - 2, p - 2, filters), of M patches."""
         # ReLU commutes with max pooling and concatenation, and is cheaper after them.
-        pooled = ops.relu(self.pool(self.convolutions[0](pixels)))
+        pooled = ops.relu(self.pool(first))
         convolved = self.convolutions[1](pooled)
         start, side = (self.convolved_size - self.pooled_size) // 2, self.pooled_size
         # Its gradient costs a tenth of that of an index.
