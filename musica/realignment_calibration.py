@@ -7,12 +7,13 @@ two, the trade-off over all thresholds is known.
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from musica import metrics, selection
 from musica.errors import InputError
+from musica.realignment import Realignment, realign
 
 # Shares of the faces that are aligned again: the rows of the table.
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -58,19 +59,18 @@ def measure(model, faces: Sequence, batch_size: int, turn: float) -> Measurement
 
     from musica.aligner import FaceAligner
 
-    aligner = FaceAligner(model)
+    aligner, everyone = FaceAligner(model), Realignment(-np.inf, turn)
+    align = partial(aligner.align_prepared, realign_threshold=np.inf)
     bar = keras.utils.Progbar(len(faces), unit_name="face", verbose=int(sys.stdout.isatty()))
     rows = []
     for start in range(0, len(faces), batch_size):
         listed = faces[start : start + batch_size]
         batch = list(_prepared(aligner, listed))
         prepared = [face for face, _ in batch]
-        runs = [
-            aligner.align_prepared(prepared, realign_threshold=threshold, realign_turn=turn)
-            for threshold in (np.inf, -np.inf)
-        ]
-        for (_, truth), *found in zip(batch, *runs, strict=True):
-            rows.append([(metrics.nme(face.landmarks, truth), face) for face in found])
+        found = align(prepared)
+        again = realign(aligner, prepared, found, everyone, align)
+        for (_, truth), *results in zip(batch, found, again, strict=True):
+            rows.append([(metrics.nme(face.landmarks, truth), face) for face in results])
         bar.add(len(listed))
     if not rows:
         raise InputError("no face is usable")
