@@ -17,9 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from musica import calibration_report, command, metrics, selection, shape_io
+from musica.annotated_folders import AnnotatedFolders
 from musica.calibration_report import Measurements
 from musica.config import option
 from musica.errors import InputError
+from musica.estimate_quality import (
+    calibration_knots,
+    correlation,
+    rank_correlation,
+    threshold_for,
+)
 from musica.landmarks import scheme_for
 
 if TYPE_CHECKING:
@@ -30,14 +37,11 @@ EXPECTED_NMES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
 
 
 @dataclass(frozen=True)
-class CalibrateConfig:
+class CalibrateConfig(AnnotatedFolders):
     """Keys of the command."""
 
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
     output: str = option("", "the .keras file to write with thresholds; empty: none", path=True)
-    image_dir: str = option("", "folder the lists' image names are relative to", path=True)
-    gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
-    bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     eval_filenames: list[str] = option([], "lists of image names", path=True)
     held_out_share: float = option(
         1.0, "only the listed faces that training with this held_out_share left out; 1: all"
@@ -79,9 +83,7 @@ def calibrate(config: CalibrateConfig) -> bool:
         raise InputError("the model has a single iteration: there is nothing to stop")
     faces = dataset.read_faces(
         config.eval_filenames,
-        config.image_dir,
-        config.gt_path,
-        config.bb_root,
+        *config.folders,
         model.landmark_count,
         use=lambda name: dataset.is_held_out(name, config.held_out_share),
     )
@@ -218,14 +220,14 @@ def summarise(
         stop = selection.choose_stop_threshold(trade_off, allowed_increase)
     chosen = selection.stopping_iterations(estimates, stop)
     calibration = [
-        selection.calibration_knots(*columns) for columns in zip(errors.T, estimates.T, strict=True)
+        calibration_knots(*columns) for columns in zip(errors.T, estimates.T, strict=True)
     ]
     return {
         "faces": len(errors),
         "nme": errors.mean(axis=0).tolist(),
         "multiply_adds": list(costs),
-        "correlation": _finite(selection.correlation(errors, estimates)),
-        "rank_correlation": _finite(selection.rank_correlation(errors, estimates)),
+        "correlation": _finite(correlation(errors, estimates)),
+        "rank_correlation": _finite(rank_correlation(errors, estimates)),
         "savings_at_nme_increase": savings,
         "allowed_increase": allowed_increase,
         "stop_threshold": stop,
@@ -237,7 +239,7 @@ def summarise(
         },
         **_failures(errors[:, -1], estimates[:, -1], failure_nme),
         "stop_threshold_for_nme": {
-            str(nme): selection.threshold_for(nme, calibration) for nme in EXPECTED_NMES
+            str(nme): threshold_for(nme, calibration) for nme in EXPECTED_NMES
         },
         "calibration": calibration,
     }

@@ -17,6 +17,7 @@ import numpy as np
 
 from musica import command, metrics, published, shape_io
 from musica.aligner import FaceAligner
+from musica.annotated_folders import AnnotatedFolders
 from musica.config import option
 from musica.errors import InputError
 
@@ -25,13 +26,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CompareConfig:
+class CompareConfig(AnnotatedFolders):
     """Keys of the command."""
 
     models: list[str] = option([], "the models (.keras)", path=True)
-    image_dir: str = option("", "folder the lists' image names are relative to", path=True)
-    gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
-    bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     eval_filenames: list[str] = option([], "lists of image names; each gets its columns", path=True)
     normalization: str = option("ocular", ", ".join(metrics.NORMALISERS))
     failure_threshold: float = option(0.1, "error for the failure rate")
@@ -95,9 +93,8 @@ def compare(config: CompareConfig) -> bool:
     counts = {method.aligner.model.landmark_count for method in methods}
     if len(counts) > 1:
         raise InputError(f"the models have different numbers of landmarks: {sorted(counts)}")
-    folders = config.image_dir, config.gt_path, config.bb_root
     lists = {
-        Path(path).stem: dataset.read_faces([path], *folders, *counts)
+        Path(path).stem: dataset.read_faces([path], *config.folders, *counts)
         for path in config.eval_filenames
     }
     measured = _measure(methods, lists, config.normalization)

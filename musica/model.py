@@ -45,7 +45,7 @@ class MuSiCa(keras.Model):
             it is found to be rolled; None never (``musica.realignment``).
         realign_turn: degrees by which such a face is turned for new starts; 0: it has none.
         calibration: for each iteration, a list of estimates and one of the NMEs that are expected
-            at them, both ascending (``selection.calibration_knots``); None if not calibrated.
+            at them, both ascending (``estimate_quality.calibration_knots``); None: not calibrated.
 
     Inputs, a dict:
         pyramid: list of (B, H_l, W_l, 3) float32 normalised levels, finest first, at least

@@ -14,10 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAX_KNOTS = 32
-# A knot that fewer faces share would follow their noise.
-FACES_PER_KNOT = 10
-
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -250,69 +246,6 @@ def choose_fail_threshold(detection: Roc, failure_share: float) -> float:
     found = failure_share * detection.detected
     flagged = found + (1 - failure_share) * detection.false_alarms
     return float(detection.thresholds[np.argmax(2 * found / (flagged + failure_share))])
-
-
-def correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each iteration, (K,); NaN where one of the two is constant."""
-    first, second = (values - values.mean(axis=0) for values in (errors, estimates))
-    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
-    return (first * second).sum(axis=0) / np.where(scale > 0, scale, np.nan)
-
-
-def rank_correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each iteration, (K,): only the order counts."""
-    return correlation(*(np.apply_along_axis(_ranks, 0, v) for v in (errors, estimates)))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """The (F,) ranks of some values; equal ones share their mean rank."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[places]
-
-
-def calibration_knots(errors: np.ndarray, estimates: np.ndarray) -> list[list[float]]:
-    """The expected error as an increasing function of the estimate, for one iteration.
-
-    Faces are grouped by their estimates into groups of equal size, and isotonic regression
-    (pool adjacent violators) merges groups until their mean errors increase.
-
-    Args:
-        errors: (F,) errors.
-        estimates: (F,) estimates.
-
-    Returns:
-        Estimates and errors of at most ``MAX_KNOTS`` knots, both strictly increasing, for
-        ``np.interp``: linear between the knots, constant beyond them.
-    """
-    from scipy.optimize import isotonic_regression  # slow to import, and --help needs it not
-
-    count = int(np.clip(len(estimates) // FACES_PER_KNOT, 1, MAX_KNOTS))
-    edges = np.quantile(estimates, np.linspace(0, 1, count + 1)[1:-1])
-    groups = np.searchsorted(edges, estimates)  # equal estimates share a group
-    _, groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    fit = isotonic_regression(np.bincount(groups, errors) / sizes, weights=sizes)
-    starts = fit.blocks[:-1]
-    merged = np.add.reduceat(np.bincount(groups, estimates), starts) / fit.weights
-    return [merged.tolist(), fit.x[starts].tolist()]
-
-
-def threshold_for(nme: float, calibration: Sequence[Sequence[Sequence[float]]]) -> float | None:
-    """The stop threshold below which the expected NME of a face is below ``nme``.
-
-    Iterations are calibrated apart but share one threshold: the strictest of those that can stop.
-
-    Args:
-        nme: a fraction.
-        calibration: for each iteration, the knots of ``calibration_knots``.
-
-    Returns:
-        The threshold, or None if the knots of one of these iterations do not reach ``nme``.
-    """
-    found = [
-        np.interp(nme, errors, estimates, left=np.nan, right=np.nan)
-        for estimates, errors in calibration[:-1]
-    ]
-    return float(min(found)) if np.isfinite(found).all() else None
 
 
 def _between(values: np.ndarray) -> np.ndarray:

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 
 from musica import command
+from musica.annotated_folders import AnnotatedFolders
 from musica.augment import AugmentConfig
 from musica.config import option
 from musica.geometry import BOX_SIZE, MARGIN
 
 
 @dataclass(frozen=True)
-class TrainConfig(AugmentConfig):
+class TrainConfig(AugmentConfig, AnnotatedFolders):
     """Everything a training run depends on; the defaults are the release's (WFLW, 98 points)."""
 
     train_dir: str = option("", "folder of the run: checkpoints, history, model.keras", path=True)
-    image_dir: str = option("", "folder the lists' image names are relative to", path=True)
-    gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
-    bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     train_filenames: list[str] = option([], "lists of training images", path=True)
     held_out_share: float = option(0.0, "share of the training faces left out, for calibration")
     eval_filenames: list[str] = option([], "lists of validation images", path=True)

@@ -12,7 +12,9 @@ import tiny
 from tiny_faces import write_faces, write_list
 
 from musica import dataset, mean_shape, metrics, shape_io
-from musica.attention import AttentionConfig, analyse, lines, measure, summarise
+from musica.attention import AttentionConfig, analyse
+from musica.attention_measurement import measure
+from musica.attention_report import lines, summarise
 from musica.errors import InputError
 
 FACES, PATCHES = 5, (8, 30, 36)
