@@ -17,6 +17,7 @@ from tiny_faces import write_faces, write_list
 
 from musica import trainer
 from musica.callbacks import AveragedWeights, Checkpoints, StopOnBadLoss
+from musica.cascade_training import CascadeTraining
 from musica.errors import InputError
 from musica.mdm import MDM
 from musica.model import MuSiCa
@@ -141,7 +142,7 @@ def test_validation_uses_the_averages(uninterrupted, tiny):
     folder, _ = uninterrupted
     config = TrainConfig(**tiny)
     model = keras.models.load_model(folder / "model.keras")
-    training = trainer.CascadeTraining(model, "l1", 0.05)
+    training = CascadeTraining(model, "l1", 0.05)
     training.compile(optimizer=Adam(0.0))
     found = training.evaluate(trainer._validation(config, model), return_dict=True, verbose=0)
     last = history(folder)[-1]
