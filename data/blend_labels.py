@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from musica import command, metrics, shape_io
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 
 
@@ -42,9 +42,7 @@ class BlendConfig:
 
 def blend(config: BlendConfig) -> None:
     """Writes the mended labels, then the list of the faces kept."""
-    for key in ("image_dir", "filenames", "prediction_dir", "output"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing")
+    require(config, "image_dir", "filenames", "prediction_dir", "output")
     if not 0 <= config.label_weight <= 1:
         raise InputError(f"label_weight must be 0 to 1, not {config.label_weight:g}")
     folder = Path(config.output)

@@ -10,8 +10,7 @@ Training does the same by itself; this is for keeping the shape, or for sharing 
 from dataclasses import dataclass
 
 from musica import command, dataset, mean_shape
-from musica.config import option
-from musica.errors import InputError
+from musica.config import option, require
 from musica.geometry import BOX_SIZE
 
 
@@ -29,8 +28,7 @@ class ReferenceShapeConfig:
 
 def build(config: ReferenceShapeConfig) -> None:
     """Writes the reference shape, whole or not at all."""
-    if not config.output:
-        raise InputError("output is missing")
+    require(config, "output")
     faces = dataset.read_faces(
         config.train_filenames, config.image_dir, config.gt_path, config.bb_root
     )

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from musica import command, geometry, shape_io
-from musica.config import option
+from musica.config import option, require
 from musica.dataset import is_held_out
 from musica.errors import InputError
 
@@ -52,9 +52,7 @@ class _OwnBoxes(layout.LayoutConfig):
 
 def perturb(config: PerturbConfig) -> bool:
     """Writes the variant; returns whether some faces were left out."""
-    for key in ("image_dir", "filenames"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing")
+    require(config, "image_dir", "filenames")
     if config.kind not in KINDS:
         raise InputError(f"kind must be {' or '.join(KINDS)}, not {config.kind!r}")
     listed: dict[str, list[str]] = {}

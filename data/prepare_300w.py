@@ -16,7 +16,7 @@ import layout
 from prepare_folder import files_by_stem, read_pair
 
 from musica import command
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 from musica.landmarks import IBUG_68
 
@@ -51,8 +51,7 @@ class Config300W(layout.FilesLayoutConfig):
 
 def prepare(config: Config300W) -> bool:
     """Writes the data set; returns whether some faces were left out."""
-    if not config.source:
-        raise InputError("source is missing")
+    require(config, "source")
     sources = [
         (files, Path(target, files[0].relative_to(folder).parent), lists)
         for part, (target, lists) in PARTS.items()

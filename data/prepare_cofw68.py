@@ -18,7 +18,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from musica import command, shape_io
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 from musica.landmarks import IBUG_68
 
@@ -37,9 +37,7 @@ class CofwConfig(layout.LayoutConfig):
 
 def prepare(config: CofwConfig) -> bool:
     """Writes the data set; returns whether some faces were left out."""
-    for key in ("images", "annotation_dir"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing")
+    require(config, "images", "annotation_dir")
     numbers = sorted(
         int(match[1])
         for path in Path(config.annotation_dir).iterdir()

@@ -23,7 +23,7 @@ import layout
 import numpy as np
 
 from musica import command, config, shape_io
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 from musica.landmarks import IBUG_68, SCHEMES, scheme_for
 
@@ -58,8 +58,7 @@ class CustomScheme:
 
 def prepare(configuration: FolderConfig) -> bool:
     """Writes the data set; returns whether some faces were left out."""
-    if not configuration.image_dir:
-        raise InputError("image_dir is missing")
+    require(configuration, "image_dir")
     if configuration.index_base not in (0, 1):
         raise InputError(f"index_base must be 0 or 1, not {configuration.index_base}")
     folder = Path(configuration.image_dir)

@@ -17,7 +17,7 @@ import layout
 import numpy as np
 
 from musica import command, shape_io
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 from musica.landmarks import WFLW_98
 
@@ -61,9 +61,7 @@ class Line:
 
 def prepare(config: WflwConfig) -> bool:
     """Writes the data set; returns whether some faces were left out."""
-    for key in ("image_dir", "annotation_dir"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing")
+    require(config, "image_dir", "annotation_dir")
     lines = [
         line for split in ("train", "test") for line in _lines(Path(config.annotation_dir), split)
     ]

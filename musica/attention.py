@@ -14,7 +14,7 @@ from musica import command
 from musica.annotated_folders import AnnotatedFolders
 from musica.attention_measurement import measure
 from musica.attention_report import lines, summarise, write
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 from musica.landmarks import scheme_for
 
@@ -39,14 +39,12 @@ def analyse(config: AttentionConfig) -> bool:
     Raises:
         InputError: the model, a list or a key cannot be used.
     """
-    for key in ("image_dir", "eval_filenames"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
+    require(config, "image_dir", "eval_filenames")
     if config.batch_size < 1 or config.drawn_faces < 0:
         raise InputError("batch_size must be at least 1, drawn_faces at least 0")
     command.import_tensorflow()
     from musica import dataset
-    from musica.aligner import load_model
+    from musica.loading import load_model
     from musica.model import MuSiCa
 
     model = load_model(config.checkpoint_file)

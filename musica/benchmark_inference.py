@@ -80,9 +80,10 @@ def _aligners(config, threads: int) -> dict:
     """The ways to run a model."""
     import tensorflow as tf
 
-    from musica.aligner import SHIPPED_LITE_MODEL, FaceAligner, load_model
+    from musica.aligner import FaceAligner
     from musica.keras_runner import KerasRunner
     from musica.lite import LiteModel
+    from musica.loading import SHIPPED_LITE_MODEL, load_model
 
     model = load_model(config.checkpoint_file)
 

@@ -19,7 +19,7 @@ import numpy as np
 from musica import calibration_report, command, metrics, selection, shape_io
 from musica.annotated_folders import AnnotatedFolders
 from musica.calibration_report import Measurements
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 from musica.estimate_quality import (
     calibration_knots,
@@ -75,7 +75,7 @@ def calibrate(config: CalibrateConfig) -> bool:
     _check(config)
     command.import_tensorflow()
     from musica import dataset
-    from musica.aligner import load_model
+    from musica.loading import load_model
 
     model = load_model(config.checkpoint_file)
     scheme_for(model.landmark_count)  # the NME needs eye corners
@@ -132,9 +132,7 @@ def _calibrate_realignment(
 
 def _check(config: CalibrateConfig) -> None:
     """Raises InputError for values that no data can make right."""
-    for key in ("image_dir", "eval_filenames"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
+    require(config, "image_dir", "eval_filenames")
     if config.output and Path(config.output).suffix != ".keras":
         raise InputError("output must name a .keras file")
     if config.batch_size < 1:

@@ -18,7 +18,7 @@ import numpy as np
 from musica import command, metrics, published, shape_io
 from musica.aligner import FaceAligner
 from musica.annotated_folders import AnnotatedFolders
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,9 +109,7 @@ def compare(config: CompareConfig) -> bool:
 
 def _check(config: CompareConfig) -> None:
     """Raises InputError for values that no data can make right."""
-    for key in ("models", "image_dir", "eval_filenames"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
+    require(config, "models", "image_dir", "eval_filenames")
     if any(Path(path).suffix != ".keras" for path in config.models):
         raise InputError("models must be .keras files")
     if len({Path(path).stem for path in config.eval_filenames}) < len(config.eval_filenames):

@@ -74,6 +74,13 @@ def load(
     return cls(**values)
 
 
+def require(config: Any, *keys: str) -> None:
+    """Raises InputError if one of the keys was left empty."""
+    for key in keys:
+        if not getattr(config, key):
+            raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
+
+
 def save(config: Any, path: Path | str) -> None:
     """Writes a configuration as JSON; its paths are made absolute."""
     from musica.shape_io import write_text

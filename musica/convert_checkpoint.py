@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from musica import command
-from musica.config import option
+from musica.config import option, require
 from musica.errors import InputError
 from musica.landmarks import SCHEMES, scheme_for
 from musica.mean_shape import read_reference_shape
@@ -66,9 +66,7 @@ def convert(config: ConvertConfig) -> None:
     Raises:
         InputError: something in the checkpoint or the configuration does not fit.
     """
-    for key in ("checkpoint_file", "output"):
-        if not getattr(config, key):
-            raise InputError(f"--{key} is needed")
+    require(config, "checkpoint_file", "output")
     if Path(config.output).suffix != ".keras":
         raise InputError(f"{config.output}: the name of the model must end in .keras")
     command.import_tensorflow()

@@ -3,6 +3,7 @@
 Release: ``show_flm_on_image.py``.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -58,7 +59,9 @@ class DrawnFace:
     @classmethod
     def aligned(cls, face: "Face", box: np.ndarray, name: object = "") -> "DrawnFace":
         """A result in its box, captioned with what it was and, if it has one, its name."""
-        caption = f"error {face.error_estimate:.3f}, iterations {face.iterations}"
+        caption = f"iterations {face.iterations}"
+        if not math.isnan(face.error_estimate):  # MDM estimates none
+            caption = f"error {face.error_estimate:.3f}, {caption}"
         return cls(face.landmarks, box, face.failed, f"{name}: {caption}" if name else caption)
 
     @property

@@ -55,7 +55,7 @@ def export(config: ExportConfig) -> None:
         allowed = " or ".join(PRECISIONS[suffix])
         raise InputError(f"precision of {config.output} must be {allowed}, not {precision!r}")
     command.import_tensorflow()
-    from musica.aligner import load_model
+    from musica.loading import load_model
 
     model = load_model(config.checkpoint_file)
     if suffix == "":

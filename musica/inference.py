@@ -182,7 +182,8 @@ def _aligner(config: InferenceConfig):
     """Reads the model, checks the keys against it, and applies the reference shape."""
     if Path(config.checkpoint_file or "").suffix != ".tflite":
         command.import_tensorflow()
-    from musica.aligner import FaceAligner, load_any_model
+    from musica.aligner import FaceAligner
+    from musica.loading import load_any_model
 
     with command.quiet():
         model = load_any_model(config.checkpoint_file)

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from musica import command, shape_io
-from musica.config import option
+from musica.config import option, require
 from musica.drawing import draw_face
 from musica.errors import InputError, one_line
 
@@ -38,9 +38,7 @@ def show(config: ShowConfig) -> bool:
     Raises:
         InputError: a folder is not given, or has no landmarks, or is given twice.
     """
-    for key in ("image_dir", "estimated_dir", "output_dir"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is needed")
+    require(config, "image_dir", "estimated_dir", "output_dir")
     if os.path.realpath(config.output_dir) == os.path.realpath(config.image_dir):
         raise InputError("output_dir must be another folder than image_dir")
     estimated_dir = Path(config.estimated_dir)

@@ -11,11 +11,11 @@ import tensorflow as tf
 from musica import config as configuration
 from musica import dataset, losses, mean_shape
 from musica import strategy as distribution
-from musica.aligner import load_keras_model
 from musica.callbacks import AveragedWeights, Checkpoints, Pictures, StopAfter, StopOnBadLoss
 from musica.cascade_training import CascadeTraining
 from musica.errors import InputError
 from musica.landmarks import scheme_for
+from musica.loading import load_keras_model
 from musica.mdm import MDM
 from musica.model import MuSiCa
 from musica.optimizer import Adam
@@ -126,9 +126,7 @@ def _fit(training: CascadeTraining, strategy: tf.distribute.Strategy, data, **op
 
 def _check(config: TrainConfig) -> None:
     """Checks what no type can say."""
-    for key in ("train_dir", "image_dir", "train_filenames"):
-        if not getattr(config, key):
-            raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
+    configuration.require(config, "train_dir", "image_dir", "train_filenames")
     choices = {
         "model": ("musica", "mdm"),
         "loss": tuple(losses.LOSSES),

@@ -13,8 +13,9 @@ import numpy as np
 from hostile import Attempt, damaged, odd_value, one_of, written
 from hostile_pictures import portrait
 
-from musica.aligner import SHIPPED_LITE_MODEL, FaceAligner
+from musica.aligner import FaceAligner
 from musica.lite import DESCRIBED, DESCRIPTION
+from musica.loading import SHIPPED_LITE_MODEL
 
 EDGE = 20_000  # bytes at either end of a model, where its structure is
 

@@ -15,11 +15,12 @@ from hostile import Attempt, damaged, one_of, written
 from PIL import Image
 
 from musica import inference, shape_io
-from musica.aligner import SHIPPED_LITE_MODEL, FaceAligner
+from musica.aligner import FaceAligner
 from musica.box_conventions import to_landmark_box
 from musica.detector import FaceDetector
 from musica.drawing import draw_face
 from musica.inference import InferenceConfig
+from musica.loading import SHIPPED_LITE_MODEL
 
 FORMATS = (".png", ".jpg", ".gif", ".tif", ".bmp", ".webp", ".ppm", ".ico", ".tga", ".pcx", ".jp2")
 FORMATS += (".sgi", ".im", ".dds", ".qoi", ".avif", ".icns", ".msp", ".xbm", ".spider", ".blp")

@@ -10,7 +10,7 @@ import numpy as np
 from hostile import Attempt, damaged, one_of, written
 from hostile_pictures import encoded, portrait
 
-from musica.aligner import SHIPPED_LITE_MODEL
+from musica.loading import SHIPPED_LITE_MODEL
 from musica.video import VideoConfig, track_videos
 from musica.video_io import import_opencv, video_writer
 

@@ -22,7 +22,7 @@ from hostile_pictures import check_results
 from PIL import Image, ImageEnhance
 
 from musica import shape_io, tasks
-from musica.aligner import SHIPPED_LITE_MODEL
+from musica.loading import SHIPPED_LITE_MODEL
 
 SIDE = 160  # pixels of a picture
 BAD = ("cut", "text", "empty", "link", "pipe")

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from musica import shape_io, tasks
-from musica.aligner import SHIPPED_LITE_MODEL, SHIPPED_MODEL, FaceAligner
+from musica.aligner import FaceAligner
+from musica.loading import SHIPPED_LITE_MODEL, SHIPPED_MODEL
 
 MAX_GROWTH = 5e6  # bytes
 MAX_SLOWDOWN = 1.5

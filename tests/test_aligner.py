@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from musica import geometry, inference, shape_io
-from musica.aligner import FaceAligner, load_model
+from musica.aligner import FaceAligner
 from musica.errors import InputError
+from musica.loading import load_model
 from musica.mdm import MDM
 from musica.model import MuSiCa
 from musica.preprocess import pad_batch

@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(folder):
-    from musica.aligner import load_model
+    from musica.loading import load_model
 
     return load_model(folder / "model.keras")
 

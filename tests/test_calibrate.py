@@ -11,10 +11,11 @@ import tiny
 from tiny_faces import write_faces, write_list
 
 from musica import calibration_report, dataset, mean_shape, metrics, shape_io
-from musica.aligner import FaceAligner, load_model
+from musica.aligner import FaceAligner
 from musica.calibrate import CalibrateConfig, calibrate, measure, summarise
 from musica.calibration_report import Measurements
 from musica.errors import InputError
+from musica.loading import load_model
 
 FACES = 12
 

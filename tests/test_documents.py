@@ -12,7 +12,7 @@ import pytest
 from commands import CONFIGS
 
 from musica import config, shape_io
-from musica.aligner import SHIPPED_MODEL
+from musica.loading import SHIPPED_MODEL
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "experiments").rglob("README.md")]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from musica import geometry, metrics, shape_io, tasks
-from musica.aligner import SHIPPED_LITE_MODEL, FaceAligner
+from musica.aligner import FaceAligner
 from musica.geometry import transform_points
+from musica.loading import SHIPPED_LITE_MODEL
 
 IMAGE = np.zeros((300, 300, 3), np.uint8)
 GOOD, BAD = 0.02, 0.3

@@ -24,10 +24,11 @@ from musica import (
     mean_shape,
     shape_io,
 )
-from musica.aligner import SHIPPED_LITE_MODEL, SHIPPED_MODEL, Face, load_any_model
+from musica.aligner import Face
 from musica.errors import InputError
 from musica.inference import InferenceConfig
 from musica.lite import DESCRIPTION
+from musica.loading import SHIPPED_LITE_MODEL, SHIPPED_MODEL, load_any_model
 from musica.model_file import check_description, check_keras_file
 from musica.show_flm_on_image import ShowConfig
 from musica.tasks import Predictions, Task, photo_tasks

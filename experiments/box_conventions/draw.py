@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from musica import geometry, shape_io
-from musica.aligner import load_model
 from musica.box_conventions import CONVENTIONS, BoxConvention
 from musica.landmarks import SCHEMES
+from musica.loading import load_model
 
 OUTPUT = Path(__file__).with_name("conventions.png")
 COLOURS = ("green", "tab:blue", "tab:orange", "tab:red", "tab:purple")
