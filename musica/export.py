@@ -12,6 +12,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from musica import command, shape_io
 from musica.config import option
 from musica.errors import InputError
@@ -91,7 +93,7 @@ def lite_model(model, precision: str = "int8") -> bytes:
 
     module, signatures = tf.Module(), {}
     for k, step in enumerate(model.steps):
-        signatures[f"iteration_{k + 1}"] = _constant_step(step)
+        signatures[f"iteration_{k + 1}"] = _constant_step(step, precision == "int8")
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(
@@ -104,8 +106,13 @@ def lite_model(model, precision: str = "int8") -> bytes:
         return converter.convert()
 
 
-def _constant_step(step):
-    """An iteration after the extraction, for one face, its weights turned into constants."""
+def _constant_step(step, rounded: bool):
+    """An iteration after the extraction, for one face, its weights turned into constants.
+
+    Args:
+        step: the iteration.
+        rounded: whether the converter will round the weights to 8 bits.
+    """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
@@ -121,11 +128,16 @@ def _constant_step(step):
     # first has more, and is quicker.
     kernel = tf.pad(kernel, [(0, 0), (0, 0), (0, PLANES - kernel.shape[2]), (0, 0)])
 
+    # The head's weights suffer most from 8 bits: what is cut off gets 8 bits of its own.
+    cut_off = _cut_off(step.head.kernel) if rounded else None
+
     def update(patches, hidden):
         pixels = tf.reshape(tf.transpose(patches, (0, 1, 2, 4, 3)), (-1, size, size, PLANES))
         first = tf.nn.bias_add(tf.nn.conv2d(pixels, kernel, 1, "VALID"), bias)
         features = step.encoder.after_first_convolution(first, step.patch_count)
         displacement, hidden, error = step.regress(features, hidden)
+        if cut_off is not None:
+            displacement += tf.reshape(hidden @ cut_off, displacement.shape)
         return {"displacement": displacement, "hidden": hidden, "error": error}
 
     graph = tf.function(update).get_concrete_function(**specification)
@@ -136,6 +148,13 @@ def _constant_step(step):
         return dict(zip(names, constant(patches, hidden), strict=True))
 
     return tf.function(named).get_concrete_function(**specification)
+
+
+def _cut_off(kernel) -> np.ndarray:
+    """What rounding to 8 bits, as LiteRT does, takes from a dense layer's (in, out) weights."""
+    kernel = np.asarray(kernel)
+    unit = np.abs(kernel).max(axis=0) / 127
+    return kernel - np.round(kernel / unit) * unit
 
 
 def description(model) -> dict:
