@@ -21,7 +21,7 @@ STATISTICS_STEP = 4
 # finer one, a Gaussian and an interpolation.
 INTERPOLATION, HALF_WAY, LEVEL = 1 / 6, 1 / 4, (2 / 3) ** 2 + 1 / 6
 # Cells are not wider than this share of what a pixel of the level sees.
-CELL = 0.6
+CELL = 0.77
 # Rows of a whole level that are computed together: BLAS takes threads for larger products.
 STRIP = 8
 # Red, green, blue and an empty one: kernels of 8 bits are quicker with four.
