@@ -32,6 +32,7 @@ SOURCES = (
     "experiments/**/*.md",
     "experiments/**/*.png",
     "experiments/**/*.py",
+    "experiments/**/*.sh",
 )
 
 
