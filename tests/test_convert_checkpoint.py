@@ -170,8 +170,8 @@ def test_patch_points_of_the_scheme():
         ({"patch_size": 18}, r"FC_1/weights has 40 rows, .*patch_size 18"),
         ({"patch_size": 9}, "at least 10"),
         ({"output": "model.h5"}, r"model\.h5: .* end in \.keras"),
-        ({"output": ""}, "--output is needed"),
-        ({"checkpoint_file": ""}, "--checkpoint_file is needed"),
+        ({"output": ""}, "output is missing"),
+        ({"checkpoint_file": ""}, "checkpoint_file is missing"),
         ({"checkpoint_file": "missing"}, "missing: no such checkpoint"),
     ],
 )
