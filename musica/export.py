@@ -154,6 +154,7 @@ def _cut_off(kernel) -> np.ndarray:
     """What rounding to 8 bits, as LiteRT does, takes from a dense layer's (in, out) weights."""
     kernel = np.asarray(kernel)
     unit = np.abs(kernel).max(axis=0) / 127
+    unit[unit == 0] = 1  # all zeros stay so
     return kernel - np.round(kernel / unit) * unit
 
 

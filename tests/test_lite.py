@@ -88,6 +88,17 @@ def test_the_head_is_finer_than_8_bits(model, paths):
         assert gap.std() < 0.0045 * expected.std()
 
 
+def test_an_output_without_weights_is_exported(tmp_path):
+    model = tiny.musica_model(landmark_count=68, patch_indices=(30, 36, 45), hidden_size=32)
+    kernel = model.steps[0].head.kernel
+    kernel.assign(kernel.numpy() * (np.arange(136) > 0))
+    model.save(tmp_path / "model.keras")
+    export(ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "model.tflite")))
+    patches = np.ones((1, 3, 14, 4, 14), np.float32)
+    found = LiteModel(tmp_path / "model.tflite").step(0, patches, np.ones((1, 32), np.float32))
+    assert np.isfinite(found["displacement"]).all()
+
+
 def test_the_file_describes_the_model(model, paths):
     lite = LiteModel(paths / "int8.tflite")
     for name in DESCRIBED:
