@@ -8,7 +8,6 @@ from keras import ops
 
 from musica import geometry
 from musica.layers import CascadeStep
-from musica.losses import Tensor
 from musica.model import check_patch_indices, check_reference_shape, release_initializer
 
 
@@ -94,7 +93,7 @@ class MDM(keras.Model):
             outputs["hidden"].append(state["hidden"])
         return outputs
 
-    def iterate(self, k: int, image: Tensor, initial: Tensor, state: dict[str, Tensor]) -> tuple:
+    def iterate(self, k: int, image: Any, initial: Any, state: dict[str, Any]) -> tuple:
         """Runs one iteration, whichever; as ``MuSiCa.iterate``, but all errors are NaN."""
         landmarks = initial + state["displacement"]
         centres = ops.take(landmarks, self.patch_indices, axis=1)

@@ -41,3 +41,9 @@ def test_documentation_needs_no_tensorflow():
         "sys.exit(bool({'tensorflow', 'keras', 'menpo', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_module_that_imports_keras_may_come_first():
+    # The models are imported as soon as Keras is, by then not all of such a module is there.
+    code = "import musica.losses; assert musica.losses.Tensor"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
