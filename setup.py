@@ -25,7 +25,7 @@ SOURCES = (
     "requirements.txt",
     "Dockerfile",
     ".dockerignore",
-    "tests/*.py",
+    "tests/**/*.py",
     "data/*.md",
     "data/*.py",
     "experiments/**/*.json",
@@ -56,7 +56,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["musica", "musica.*"]),
-    package_data={"musica": ["py.typed", "models/*.keras", "models/*.tflite", "models/README.md"]},
+    package_data={"musica": ["py.typed", "weights/*"]},
     install_requires=[
         "absl-py>=2",
         "h5py>=3",

@@ -17,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from musica import command, metrics, shape_io
-from musica.config import option, require
+from musica.cli import command
+from musica.cli.config import option, require
 from musica.errors import InputError
+from musica.evaluation import metrics
+from musica.files import shape_io
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ Training does the same by itself; this is for keeping the shape, or for sharing 
 
 from dataclasses import dataclass
 
-from musica import command, dataset, mean_shape
-from musica.annotated_folders import AnnotatedFolders
-from musica.config import option, require
-from musica.geometry import BOX_SIZE
+from musica.cli import command
+from musica.cli.annotated_folders import AnnotatedFolders
+from musica.cli.config import option, require
+from musica.geometry import mean_shape
+from musica.geometry.crops import BOX_SIZE
+from musica.training import dataset
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,16 @@ import layout
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from musica import command, geometry, preprocess, shape_io
-from musica.config import option
-from musica.drawing import draw_face
+from musica.cli import command
+from musica.cli.config import option
+from musica.drawing.faces import draw_face
 from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry import crops
+from musica.preprocessing import release_pyramid
 
 IMAGE, LANDMARKS, COUNT = "image missing or unreadable", "landmarks unreadable", "wrong point count"
-BOX, SMALL_BOX = "box unusable", f"box of {geometry.MIN_BOX_SIDE} px or less"
+BOX, SMALL_BOX = "box unusable", f"box of {crops.MIN_BOX_SIDE} px or less"
 PATCHES, POINTS = "patches outside the crop", "points outside the image"
 KINDS = (IMAGE, LANDMARKS, COUNT, BOX, SMALL_BOX, PATCHES, POINTS)
 
@@ -39,8 +42,8 @@ class CheckConfig:
     filenames: list[str] = option([], "lists to check (default: all of the set's)", path=True)
     landmark_count: int | None = option(None, "points of each face (default: what most have)")
     patch_size: int = option(14, "side of a patch, in crop pixels")
-    box_size: int = option(geometry.BOX_SIZE, "the box's longer side in crop pixels")
-    margin: float = option(geometry.MARGIN, "share of the box's side added on each side")
+    box_size: int = option(crops.BOX_SIZE, "the box's longer side in crop pixels")
+    margin: float = option(crops.MARGIN, "share of the box's side added on each side")
     output_dir: str = option("", "folder for contact sheets and filtered lists", path=True)
     sheets: int = option(1, f"most contact sheets of a kind per list, {COLUMNS * ROWS} faces each")
 
@@ -154,10 +157,10 @@ def _box(name: str, landmarks: np.ndarray | None, config: CheckConfig) -> np.nda
     if folder.is_dir():
         box = shape_io.read_box((folder / name).with_suffix(".pts"))
     elif landmarks is not None:
-        box = geometry.bounding_box(landmarks)
+        box = crops.bounding_box(landmarks)
     else:
         return None
-    geometry.rounded_box(box)
+    crops.rounded_box(box)
     return box
 
 
@@ -170,12 +173,12 @@ def box_faults(
     """What is wrong with a usable box: kind -> details."""
     faults = {}
     width, height = box[2:] - box[:2] + 1
-    if min(width, height) <= geometry.MIN_BOX_SIDE:
+    if min(width, height) <= crops.MIN_BOX_SIDE:
         faults[SMALL_BOX] = f"{width:.1f}x{height:.1f} px"
     try:
-        crop = geometry.crop_of_box(box, config.margin, config.box_size)
+        crop = crops.crop_of_box(box, config.margin, config.box_size)
         if image is not None:
-            geometry.image_window(image, crop.region)
+            crops.image_window(image, crop.region)
     except InputError as error:
         faults[BOX] = str(error)
         return faults
@@ -227,9 +230,9 @@ def _tile(face: Checked, config: CheckConfig) -> Image.Image | None:
     if face.landmarks is None or face.box is None:
         return None
     try:
-        crop = geometry.crop_of_box(face.box, config.margin, config.box_size)
+        crop = crops.crop_of_box(face.box, config.margin, config.box_size)
         image = shape_io.read_image(Path(config.folder, "images", face.name))
-        pixels = preprocess.crop_image(image, crop)
+        pixels = release_pyramid.crop_image(image, crop)
     except InputError:
         return None
     corners = crop.to_crop(face.box.reshape(2, 2)[:, ::-1])

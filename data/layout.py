@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from musica import geometry, shape_io
-from musica.box_conventions import overlaps
-from musica.config import option
+from musica.cli.config import option
 from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry import crops
+from musica.geometry.box_conventions import overlaps
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 # A detected box that shares less of its union with the landmarks' box is another face's.
@@ -261,7 +262,7 @@ class _Boxes:
         self.detector = None
         if self.way == "detector":
             try:
-                from musica.detector import FaceDetector
+                from musica.alignment.detector import FaceDetector
             except ImportError as error:
                 raise InputError(f"boxes=detector needs the face detector: {error}") from error
             self.detector = FaceDetector()
@@ -272,8 +273,8 @@ class _Boxes:
         Raises:
             InputError: the landmarks or the box span nothing, or the box's file is unreadable.
         """
-        tight = geometry.bounding_box(face.landmarks)
-        geometry.rounded_box(tight)
+        tight = crops.bounding_box(face.landmarks)
+        crops.rounded_box(tight)
         box = tight
         if self.way == "official":
             box = face.box
@@ -287,5 +288,5 @@ class _Boxes:
         if box is None:
             self.missing += 1
             return tight
-        geometry.rounded_box(box)
+        crops.rounded_box(box)
         return box

@@ -18,10 +18,12 @@ import layout
 import numpy as np
 from PIL import Image
 
-from musica import command, geometry, shape_io
-from musica.config import option, require
-from musica.dataset import is_held_out
+from musica.cli import command
+from musica.cli.config import option, require
 from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry import crops
+from musica.training.dataset import is_held_out
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def perturb(config: PerturbConfig) -> bool:
 
 def _with_noisy_box(config, name, image, points, lists, rng) -> layout.Face:
     """The face as it is, in another box."""
-    box = noisy_box(geometry.bounding_box(points), config.growth, config.shift, rng)
+    box = noisy_box(crops.bounding_box(points), config.growth, config.shift, rng)
     return layout.Face(name, image, points, lists, box)
 
 
@@ -82,7 +84,7 @@ def _rolled(config, name, image, points, lists, rng) -> layout.Face:
     degrees = rng.uniform(config.smallest_roll, config.largest_roll) * rng.choice([-1, 1])
     pixels, points = rotated(shape_io.read_image(image), points, degrees)
     name = PurePosixPath(name).with_suffix(".png").as_posix()
-    return layout.Face(name, pixels, points, lists, geometry.bounding_box(points))
+    return layout.Face(name, pixels, points, lists, crops.bounding_box(points))
 
 
 KINDS = {"box": _with_noisy_box, "roll": _rolled}
@@ -121,7 +123,7 @@ def rotated(
         tuple(np.linalg.inv(matrix)[:2].ravel()),
         Image.Resampling.BICUBIC,
     )
-    return np.asarray(picture), geometry.transform_points(matrix, points + 0.5) - 0.5
+    return np.asarray(picture), crops.transform_points(matrix, points + 0.5) - 0.5
 
 
 if __name__ == "__main__":

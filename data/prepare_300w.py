@@ -15,10 +15,10 @@ from pathlib import Path
 import layout
 from prepare_folder import files_by_stem, read_pair
 
-from musica import command
-from musica.config import option, require
+from musica.cli import command
+from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.landmarks import IBUG_68
+from musica.geometry.landmarks import IBUG_68
 
 TRAIN, COMMON = ("300w_train",), ("300w_common", "300w_full")
 CHALLENGING, PRIVATE = ("300w_challenging", "300w_full"), ("300w_private",)

@@ -17,10 +17,11 @@ import layout
 import numpy as np
 from scipy.io import loadmat
 
-from musica import command, shape_io
-from musica.config import option, require
+from musica.cli import command
+from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.landmarks import IBUG_68
+from musica.files import shape_io
+from musica.geometry.landmarks import IBUG_68
 
 PUBLISHED = {"cofw68_test": 507}
 MAX_ANNOTATION_BYTES = 100_000

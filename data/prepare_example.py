@@ -11,7 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from musica import inference, shape_io
+from musica.files import shape_io
+from musica.jobs import inference
 
 
 def prepare(folder: Path) -> None:

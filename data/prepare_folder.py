@@ -22,10 +22,11 @@ from pathlib import Path
 import layout
 import numpy as np
 
-from musica import command, config, shape_io
-from musica.config import option, require
+from musica.cli import command, config
+from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.landmarks import IBUG_68, SCHEMES, scheme_for
+from musica.files import shape_io
+from musica.geometry.landmarks import IBUG_68, SCHEMES, scheme_for
 
 MAX_COUNT = 1000
 MAX_LANDMARK_BYTES = 1_000_000
@@ -46,7 +47,7 @@ class FolderConfig(layout.FilesLayoutConfig):
 class CustomScheme:
     """What the numbers of a landmark set of one's own mean.
 
-    The attributes are those of the same name of ``musica.landmarks.Scheme``.
+    The attributes are those of the same name of ``musica.geometry.landmarks.Scheme``.
     """
 
     name: str = option("", "what it is called")

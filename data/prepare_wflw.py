@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 import layout
 import numpy as np
 
-from musica import command, shape_io
-from musica.config import option, require
+from musica.cli import command
+from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.landmarks import WFLW_98
+from musica.files import shape_io
+from musica.geometry.landmarks import WFLW_98
 
 SUBSETS = {
     "pose": 326,

@@ -27,9 +27,8 @@ The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--he
     convert_checkpoint  reads the models of the 2021 release
     export              writes a model for TensorFlow, LiteRT or as a SavedModel
 
-Where to look: ``musica.model`` is the cascade of the paper, ``musica.layers`` its parts,
-``musica.geometry`` and ``musica.preprocess`` lead from a box to its input, ``musica.landmarks`` has
-the landmark schemes, ``musica.shape_io`` the files, ``musica.metrics`` the errors.
+Where to look: ``musica.models`` holds the cascade of the paper and ``musica.layers`` its parts;
+``musica.geometry`` and ``musica.preprocessing`` lead from a box to its input.
 
 TensorFlow is imported when a model needs it: the shipped model does not where LiteRT is installed.
 ``keras.models.load_model`` reads a saved model after ``import musica``, whichever of the two is
@@ -42,20 +41,20 @@ from typing import TYPE_CHECKING, Any
 from musica._registration import register_models
 
 if TYPE_CHECKING:
-    from musica.aligner import Face, FaceAligner
-    from musica.box_conventions import to_landmark_box
-    from musica.detector import FaceDetector
+    from musica.alignment.aligner import Face, FaceAligner
+    from musica.alignment.detector import FaceDetector
     from musica.errors import InputError
+    from musica.geometry.box_conventions import to_landmark_box
 
 __version__ = "0.2.0"
 __all__ = ["Face", "FaceAligner", "FaceDetector", "InputError", "to_landmark_box"]
 
 _MODULES = {
-    "Face": "aligner",
-    "FaceAligner": "aligner",
-    "FaceDetector": "detector",
+    "Face": "alignment.aligner",
+    "FaceAligner": "alignment.aligner",
+    "FaceDetector": "alignment.detector",
     "InputError": "errors",
-    "to_landmark_box": "box_conventions",
+    "to_landmark_box": "geometry.box_conventions",
 }
 
 register_models()

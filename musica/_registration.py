@@ -1,7 +1,7 @@
 """Lets ``keras.models.load_model`` read a saved model once ``musica`` is imported.
 
-Keras finds a class by the name under which it was registered, so ``musica.model`` and
-``musica.mdm``, whose classes register themselves, must have been imported before a model is read.
+Keras finds a class by the name under which it was registered, so ``musica.models.musica`` and
+``musica.models.mdm``, whose classes register themselves, must be imported before a model is read.
 They need Keras and TensorFlow, which ``import musica`` must not pull in. Therefore they are
 imported when Keras is: at once if it already was, otherwise right after it.
 """
@@ -13,7 +13,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-_MODEL_MODULES = ("musica.model", "musica.mdm")
+_MODEL_MODULES = ("musica.models.musica", "musica.models.mdm")
 # Where one of our own modules is what imports Keras, the model modules may need the whole of it;
 # they then have to wait until it is complete, not only until Keras is.
 _TRIGGERS = ("keras", "musica.layers", *_MODEL_MODULES)

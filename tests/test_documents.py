@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from commands import CONFIGS
 
-from musica import config, shape_io
-from musica.loading import SHIPPED_MODEL
+from musica.cli import config
+from musica.files import shape_io
+from musica.models.loading import SHIPPED_MODEL
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "experiments").rglob("README.md")]

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musica import box_conventions, config, geometry, preprocess, shape_io, tasks
-from musica.detector import _window
+from musica.alignment.detector import _window
+from musica.cli import config
 from musica.errors import InputError, one_line
-from musica.inference import InferenceConfig
-from musica.landmarks import SCHEMES
-from musica.lazy_pyramid import LazyPyramid
+from musica.files import shape_io
+from musica.geometry import box_conventions, crops
+from musica.geometry.landmarks import SCHEMES
+from musica.jobs import tasks
+from musica.jobs.inference import InferenceConfig
+from musica.preprocessing import release_pyramid
+from musica.preprocessing.lazy_pyramid import LazyPyramid
 
 hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, assume, given, settings  # noqa: E402
@@ -47,13 +51,13 @@ def boxes(draw, least=12, most=3000, narrowest=0.25):
 
 @given(boxes(), ROLLS, POINTS)
 def test_into_the_crop_and_back_is_the_identity(box, roll, points):
-    crop = geometry.crop_of_box(box, roll=roll)
+    crop = crops.crop_of_box(box, roll=roll)
     np.testing.assert_allclose(crop.to_image(crop.to_crop(points)), points, atol=1e-6)
 
 
 @given(boxes(), ROLLS, POINTS)
 def test_the_crop_s_matrix_turns_scales_and_shifts(box, roll, points):
-    crop = geometry.crop_of_box(box, roll=roll)
+    crop = crops.crop_of_box(box, roll=roll)
     linear = crop.image_to_crop[:2, :2] / crop.scale
     np.testing.assert_allclose(linear @ linear.T, np.eye(2), atol=1e-9)
     np.testing.assert_allclose(np.linalg.det(linear), 1, atol=1e-9)
@@ -64,8 +68,8 @@ def test_the_crop_s_matrix_turns_scales_and_shifts(box, roll, points):
 
 @given(boxes(), st.floats(0, 1), st.integers(64, 300))
 def test_the_crop_holds_the_box(box, margin, box_size):
-    crop = geometry.crop_of_box(box, margin, box_size)
-    x0, y0, x1, y1 = geometry.rounded_box(box)
+    crop = crops.crop_of_box(box, margin, box_size)
+    x0, y0, x1, y1 = crops.rounded_box(box)
     corners = crop.to_crop(np.array([[y0, x0], [y1, x1]], float))
     # A side of the region may shift by half a pixel, and the crop's sides are rounded.
     slack = crop.scale + 1
@@ -77,8 +81,8 @@ def test_the_crop_holds_the_box(box, margin, box_size):
 
 @given(boxes(), st.integers(-400, 400), st.integers(-400, 400))
 def test_a_box_moved_by_whole_pixels_moves_its_crop(box, right, down):
-    box = np.array(geometry.rounded_box(box))
-    first, second = (geometry.crop_of_box(given) for given in (box, box + [right, down] * 2))
+    box = np.array(crops.rounded_box(box))
+    first, second = (crops.crop_of_box(given) for given in (box, box + [right, down] * 2))
     # Halves are rounded away from zero: on the other side of it a region may be a pixel smaller.
     assert np.abs(second.region - first.region - [right, down] * 2).max() <= 1
     assert second.scale == pytest.approx(first.scale, rel=0.1)
@@ -88,22 +92,22 @@ def test_a_box_moved_by_whole_pixels_moves_its_crop(box, right, down):
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1))
 def test_rounding_is_odd_and_near(values):
     values = np.array(values)
-    rounded = geometry.round_half_away(values)
-    np.testing.assert_array_equal(geometry.round_half_away(-values), -rounded)
+    rounded = crops.round_half_away(values)
+    np.testing.assert_array_equal(crops.round_half_away(-values), -rounded)
     assert np.abs(rounded - values).max() <= 0.5
-    np.testing.assert_array_equal(geometry.round_half_away(rounded), rounded)
+    np.testing.assert_array_equal(crops.round_half_away(rounded), rounded)
     halves = np.trunc(values) + np.where(values < 0, -0.5, 0.5)
-    assert (np.abs(geometry.round_half_away(halves)) > np.abs(halves)).all()
+    assert (np.abs(crops.round_half_away(halves)) > np.abs(halves)).all()
 
 
 @given(POINTS, arrays.arrays(np.float64, (2, 2), elements=st.floats(-9, 9)), POINTS)
 def test_transforms_compose(points, linear, shifts):
     matrix, other = np.eye(3), np.diag([2.0, 3.0, 1.0])
     matrix[:2, :2], matrix[:2, 2] = linear, shifts[0]
-    one_by_one = geometry.transform_points(other, geometry.transform_points(matrix, points))
-    together = geometry.transform_points(other @ matrix, points)
+    one_by_one = crops.transform_points(other, crops.transform_points(matrix, points))
+    together = crops.transform_points(other @ matrix, points)
     np.testing.assert_allclose(together, one_by_one, rtol=1e-9, atol=1e-6)
-    np.testing.assert_array_equal(geometry.transform_points(np.eye(3), points), points)
+    np.testing.assert_array_equal(crops.transform_points(np.eye(3), points), points)
 
 
 @given(st.sampled_from(sorted(SCHEMES)), st.integers(1, 4000), st.integers(0, 2**32 - 1))
@@ -115,14 +119,14 @@ def test_mirroring_twice_is_the_identity(count, width, seed):
         return np.stack([given[:, 0], width - 1 - given[:, 1]], axis=1)[list(scheme.mirror)]
 
     np.testing.assert_allclose(mirrored(mirrored(points)), points, atol=1e-9)
-    box, mirrored_box = (geometry.bounding_box(given) for given in (points, mirrored(points)))
+    box, mirrored_box = (crops.bounding_box(given) for given in (points, mirrored(points)))
     expected = [width - 1 - box[2], box[1], width - 1 - box[0], box[3]]
     np.testing.assert_allclose(mirrored_box, expected, atol=1e-9)
 
 
 @given(POINTS)
 def test_a_bounding_box_is_tight(points):
-    x0, y0, x1, y1 = geometry.bounding_box(points)
+    x0, y0, x1, y1 = crops.bounding_box(points)
     assert ((points >= [y0, x0]) & (points <= [y1, x1])).all()
     assert {x0, x1} <= set(points[:, 1]) and {y0, y1} <= set(points[:, 0])
 
@@ -137,9 +141,9 @@ def test_an_image_window_is_what_lies_inside(shape, region):
     padded = np.pad(image, 70, constant_values=-1)[y0 + 70 : y1 + 71, x0 + 70 : x1 + 71]
     if (padded < 0).all():
         with pytest.raises(InputError, match="outside"):
-            geometry.image_window(image, np.array([x0, y0, x1, y1]))
+            crops.image_window(image, np.array([x0, y0, x1, y1]))
         return
-    window, (top, left) = geometry.image_window(image, np.array([x0, y0, x1, y1]))
+    window, (top, left) = crops.image_window(image, np.array([x0, y0, x1, y1]))
     height, width = window.shape[:2]
     np.testing.assert_array_equal(padded[-top : height - top, -left : width - left], window[..., 0])
     assert (padded >= 0).sum() == window.size
@@ -151,9 +155,9 @@ def test_both_pyramids_take_the_same_boxes(box, roll, seed):
     image = np.random.default_rng(seed).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     box = box % 100 if (box % 100)[0] < (box % 100)[2] - 5 else box
     outcomes = []
-    for make in (LazyPyramid, preprocess.crop_image):
+    for make in (LazyPyramid, release_pyramid.crop_image):
         try:
-            made = make(image, geometry.crop_of_box(box, roll=roll))
+            made = make(image, crops.crop_of_box(box, roll=roll))
             outcomes.append("made")
         except InputError as error:
             outcomes.append(str(error))
@@ -162,7 +166,7 @@ def test_both_pyramids_take_the_same_boxes(box, roll, seed):
             patches = made.patches(1, np.array([[20.0, 30.0], [-1e9, np.nan]]), 14)
             assert patches.shape == (2, 14, 4, 14) and np.isfinite(patches).all()
         else:
-            assert np.isfinite(preprocess.normalise(made)).all()
+            assert np.isfinite(release_pyramid.normalise(made)).all()
     assert outcomes[0] == outcomes[1]
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from musica.mdm import MDM
-from musica.model import MuSiCa
+from musica.models.mdm import MDM
+from musica.models.musica import MuSiCa
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 

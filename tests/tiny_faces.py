@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from musica import shape_io
+from musica.files import shape_io
 
 SIZE = (76, 92)  # rows, columns of an image
 

@@ -1,4 +1,4 @@
-"""Measures how a detector's boxes lie around the landmarks, for ``musica.box_conventions``.
+"""Measures how a detector's boxes lie around the landmarks (``musica.geometry.box_conventions``).
 
     python experiments/box_conventions/calibrate.py --detector=blazeface
 
@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from musica import command, geometry, shape_io
-from musica.box_conventions import BoxConvention, overlaps
-from musica.config import option
+from musica.cli import command
+from musica.cli.config import option
 from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry import crops
+from musica.geometry.box_conventions import BoxConvention, overlaps
 
 WIDTH, HEIGHT = 640, 480
 GREY = 128
@@ -38,8 +40,8 @@ class CalibrationConfig:
 
 
 def blazeface() -> Callable:
-    """BlazeFace as in ``musica.detector``."""
-    from musica.detector import FaceDetector
+    """BlazeFace as in ``musica.alignment.detector``."""
+    from musica.alignment.detector import FaceDetector
 
     return FaceDetector().blazeface_boxes
 
@@ -141,7 +143,7 @@ def _pictures(config: CalibrationConfig, name: str) -> Iterator[tuple[np.ndarray
     for file in generator.permutation(files)[: config.faces]:
         image = Image.fromarray(shape_io.read_image(Path(config.image_dir, file)))
         points = shape_io.read_landmarks(Path(config.image_dir, file).with_suffix(".pts"))
-        box = geometry.bounding_box(points)
+        box = crops.bounding_box(points)
         side = generator.uniform(config.min_side, config.max_side)
         zoom = side / (box[2:] - box[:2]).max()
         scaled = image.resize((round(image.width * zoom), round(image.height * zoom)))

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from musica import geometry, shape_io
-from musica.box_conventions import CONVENTIONS, BoxConvention
-from musica.landmarks import SCHEMES
-from musica.loading import load_model
+from musica.files import shape_io
+from musica.geometry import crops
+from musica.geometry.box_conventions import CONVENTIONS, BoxConvention
+from musica.geometry.landmarks import SCHEMES
+from musica.models.loading import load_model
 
 OUTPUT = Path(__file__).with_name("conventions.png")
 COLOURS = ("green", "tab:blue", "tab:orange", "tab:red", "tab:purple")
@@ -28,7 +29,7 @@ def detector_box(tight: np.ndarray, convention: BoxConvention) -> np.ndarray:
 def draw() -> None:
     """Writes the picture."""
     points = np.asarray(load_model().reference_shape)
-    tight = geometry.bounding_box(points)
+    tight = crops.bounding_box(points)
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for contour in SCHEMES[len(points)].contours:

@@ -5,13 +5,13 @@ from canvas import BLUE, DIM, GREEN, GREY, ORANGE, PURPLE, RED, Canvas, Rectangl
 from faces import mean_face_68
 from matplotlib.figure import Figure
 
-from musica.geometry import BOX_SIZE, MARGIN
+from musica.geometry.crops import BOX_SIZE, MARGIN
 
 SIZE = (900, 722)
 
 
 def draw_architecture() -> Figure:
-    """Draws the method; its numbers are the defaults of ``musica.model.MuSiCa``."""
+    """Draws the method; its numbers are the defaults of ``musica.models.musica.MuSiCa``."""
     canvas = Canvas(SIZE)
     face = _Example()
     _input(canvas, face)

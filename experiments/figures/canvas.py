@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
 
-from musica.landmarks import SCHEMES
+from musica.geometry.landmarks import SCHEMES
 
 BACKGROUND, INK, DIM = "#fbfbf9", "0.1", "0.4"
 GREY, BLUE, ORANGE = "0.45", "tab:blue", "#c46a00"

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from schemes import draw_scheme
 
-from musica import shape_io
-from musica.landmarks import IBUG_68, WFLW_98
+from musica.files import shape_io
+from musica.geometry.landmarks import IBUG_68, WFLW_98
 
 # Twice the width of a README, for sharp screens.
 DPI = 200

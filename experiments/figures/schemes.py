@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from musica.labels import number_directions
-from musica.landmarks import Scheme
+from musica.drawing.labels import number_directions
+from musica.geometry.landmarks import Scheme
 
 BACKGROUND, GREY = "#fbfbf9", "0.72"
 COLOURS = {

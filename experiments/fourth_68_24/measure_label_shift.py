@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musica import command, dataset
-from musica.aligner import FaceAligner
-from musica.annotated_folders import AnnotatedFolders
-from musica.augment import mirror
-from musica.config import option, require
-from musica.landmarks import scheme_for
-from musica.shape_io import read_image
+from musica.alignment.aligner import FaceAligner
+from musica.cli import command
+from musica.cli.annotated_folders import AnnotatedFolders
+from musica.cli.config import option, require
+from musica.files.shape_io import read_image
+from musica.geometry.landmarks import scheme_for
+from musica.training import dataset
+from musica.training.augment import mirror
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ def resident_megabytes() -> float:
 
 BEFORE = resident_megabytes()
 
-from musica import command  # noqa: E402
-from musica.config import option, require  # noqa: E402
+from musica.cli import command  # noqa: E402
+from musica.cli.config import option, require  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class RunnerConfig:
 def measure(config: RunnerConfig) -> None:
     """Prints the first call's end, then milliseconds of whole calls from an array."""
     require(config, "image", "box")
-    from musica.aligner import FaceAligner
+    from musica.alignment.aligner import FaceAligner
 
     aligner = FaceAligner.load(config.checkpoint_file)
     aligner.align(config.image, config.box)
     seconds, memory = time.perf_counter() - START, resident_megabytes() - BEFORE
     print(f"first landmarks after {seconds:.2f} s, with {memory:.0f} MB more than before")
-    from musica.shape_io import read_image
+    from musica.files.shape_io import read_image
 
     image = read_image(config.image)
     print("| iterations | fastest, ms | median, ms |\n|---|---|---|")

@@ -46,5 +46,5 @@ if [ ! -d runs/perturbed/all_rolls ]; then
 fi
 musica-calibrate --config=$here/calibrate_realign.json
 for suffix in keras tflite; do
-  musica-export --checkpoint_file=$runs/realigning.keras --output=musica/models/musica68.$suffix
+  musica-export --checkpoint_file=$runs/realigning.keras --output=musica/weights/musica68.$suffix
 done

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from musica import command, config, metrics, published, shape_io
-from musica.config import option
+from musica.cli import command, config
+from musica.cli.config import option
 from musica.errors import InputError
-from musica.evaluate import DataEntry, EvaluateConfig, evaluate
-from musica.inference import InferenceConfig, infer
+from musica.evaluation import metrics, published
+from musica.evaluation.evaluate import DataEntry, EvaluateConfig, evaluate
+from musica.files import shape_io
+from musica.jobs.inference import InferenceConfig, infer
 
 AGAIN = "_again"
 FAILURE = 0.1

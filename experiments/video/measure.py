@@ -13,12 +13,12 @@ from functools import partial
 import numpy as np
 from moving_face import MovingFace, Pose
 
-from musica import command
-from musica.aligner import FaceAligner
-from musica.config import option
-from musica.landmarks import scheme_for
-from musica.one_euro import BETA, MIN_CUTOFF, OneEuroFilter
-from musica.tracking import DETECT_EVERY, STARTS, Tracker
+from musica.alignment.aligner import FaceAligner
+from musica.alignment.one_euro import BETA, MIN_CUTOFF, OneEuroFilter
+from musica.alignment.tracking import DETECT_EVERY, STARTS, Tracker
+from musica.cli import command
+from musica.cli.config import option
+from musica.geometry.landmarks import scheme_for
 
 SIZE = (320, 240)
 SIDE = 110.0
@@ -129,7 +129,7 @@ def measure(config: MeasureConfig) -> None:
     Raises:
         InputError: a key or the model cannot be used, or the detector is not installed.
     """
-    from musica.detector import FaceDetector
+    from musica.alignment.detector import FaceDetector
 
     with command.quiet():
         aligner, detector = FaceAligner.load(config.checkpoint_file), FaceDetector()

@@ -6,9 +6,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from musica.geometry import bounding_box, transform_points
-from musica.shape_io import read_image
-from musica.tasks import builtin_tasks, builtin_truth
+from musica.files.shape_io import read_image
+from musica.geometry.crops import bounding_box, transform_points
+from musica.jobs.tasks import builtin_tasks, builtin_truth
 
 
 @dataclass(frozen=True)

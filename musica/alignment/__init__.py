@@ -1,0 +1,1 @@
+"""Aligns faces: the aligner, its runners, the face detector, tracking."""

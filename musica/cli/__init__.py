@@ -1,0 +1,1 @@
+"""What every command shares: configurations, JSON, flags, exit status."""

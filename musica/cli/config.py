@@ -1,0 +1,220 @@
+"""Configurations: frozen dataclasses <-> JSON <-> absl flags.
+
+Every key of a JSON is a field of a dataclass and an absl flag of the same name, which overrides it.
+Paths in a JSON resolve against the JSON's folder, paths given as flags against the current one.
+"""
+
+import dataclasses
+import difflib
+import json
+import os
+import reprlib
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from absl import flags
+
+from musica.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
+# How a path is marked where it cannot be told by its type, e.g. inside `Data`.
+_PATH = "path"
+# The largest that NumPy and TensorFlow take.
+MAX_INTEGER = 2**63 - 1
+
+
+def option(default: Any, description: str, *, path: bool = False, alias: str | None = None) -> Any:
+    """A field of a configuration.
+
+    Args:
+        default: its value when the JSON and the flags are silent.
+        description: what the flag's help says.
+        path: whether it is a path or a list of paths.
+        alias: an older name of the key that stays valid.
+    """
+    metadata = {"description": description, _PATH: path, "alias": alias}
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=lambda: default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def load(
+    cls: type[Config], json_path: str | None = None, overrides: Mapping | None = None
+) -> Config:
+    """Builds a configuration from a JSON file and overriding values.
+
+    Args:
+        cls: the configuration's dataclass.
+        json_path: the JSON file, or None for the defaults.
+        overrides: key -> value, applied after the JSON; paths resolve against the current folder.
+
+    Raises:
+        InputError: unreadable JSON, unknown key or value of the wrong type.
+    """
+    values = {}
+    if json_path:
+        from musica.files.shape_io import read_text
+
+        path = Path(json_path)
+        try:
+            content = json.loads(read_text(path))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or 'cannot read'}") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: not valid JSON ({error})") from error
+        values.update(checked(cls, content, path.parent, str(path)))
+    values.update(checked(cls, dict(overrides or {}), Path(), "flags"))
+    return cls(**values)
+
+
+def require(config: Any, *keys: str) -> None:
+    """Raises InputError if one of the keys was left empty."""
+    for key in keys:
+        if not getattr(config, key):
+            raise InputError(f"{key} is missing: say it in the JSON or as --{key}")
+
+
+def save(config: Any, path: Path | str) -> None:
+    """Writes a configuration as JSON; its paths are made absolute."""
+    from musica.files.shape_io import write_text
+
+    content = dataclasses.asdict(config)
+    for field in dataclasses.fields(config):
+        if field.metadata[_PATH]:
+            content[field.name] = _resolved(content[field.name], Path(), field.name)
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def checked(cls: type, content: Any, folder: Path, source: str) -> dict[str, Any]:
+    """Checks keys and types, and resolves paths against ``folder``.
+
+    Args:
+        cls: the configuration's dataclass.
+        content: key -> value, as parsed from JSON.
+        folder: what relative paths are relative to.
+        source: where the content came from, for messages.
+
+    Raises:
+        InputError: unknown key or value of the wrong type.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{source}: not a JSON object of keys and values")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    aliases = {field.metadata["alias"]: name for name, field in fields.items()}
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in content.items():
+        name = aliases.get(key, key)
+        if name not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0)
+            raise InputError(f"{source}: unknown key {key!r}; did you mean {near[0]!r}?")
+        if name in values:
+            raise InputError(f"{source}: {key!r} and its other name are both given")
+        value = _converted(hints[name], value, f"{source}: {key!r}", folder)
+        if fields[name].metadata[_PATH]:
+            value = _resolved(value, folder, f"{source}: {key!r}")
+        values[name] = value
+    return values
+
+
+def _resolved(value: Any, folder: Path, where: str) -> Any:
+    """Resolves a path, or a list of paths, against ``folder``; empty ones stay empty."""
+    if isinstance(value, list):
+        return [_resolved(entry, folder, where) for entry in value]
+    try:
+        return os.path.realpath(folder / Path(value).expanduser()) if value else value
+    except (RuntimeError, ValueError) as error:  # an unknown ~user, a NUL byte
+        raise InputError(f"{where} is no path: {reprlib.repr(value)} ({error})") from error
+
+
+def _converted(expected: Any, value: Any, where: str, folder: Path) -> Any:
+    """Checks one value against its type hint, and builds nested configurations."""
+    if typing.get_origin(expected) in (types.UnionType, typing.Union):
+        options = typing.get_args(expected)
+        if value is None and type(None) in options:
+            return None
+        return _converted(options[0], value, where, folder)
+    if typing.get_origin(expected) is list:
+        (entry_type,) = typing.get_args(expected)
+        entries = value if isinstance(value, list) else [value]
+        return [_converted(entry_type, entry, where, folder) for entry in entries]
+    if isinstance(expected, type) and dataclasses.is_dataclass(expected):
+        return expected(**checked(expected, value, folder, where))
+    accepted = (int, float) if expected is float else (expected,)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
+        raise InputError(f"{where} must be {expected.__name__}, not {reprlib.repr(value)}")
+    if value != value or (isinstance(value, int) and abs(value) > MAX_INTEGER):
+        raise InputError(f"{where} must be a number, and not so large: {reprlib.repr(value)}")
+    return expected(value)
+
+
+def define_flags(cls: type) -> None:
+    """Defines one absl flag for every key; a flag that is not given is None."""
+    flags.disclaim_key_flags()
+    flags.DEFINE_string("config", None, "JSON file with the keys below; flags override it.")
+    defaults = cls()
+    for field in dataclasses.fields(cls):
+        expected = typing.get_type_hints(cls)[field.name]
+        default = getattr(defaults, field.name)
+        text = f"{field.metadata['description']} (default: {default!r})"
+        for name in filter(None, (field.name, field.metadata["alias"])):
+            _define_flag(name, expected, text)
+            # --help lists what is the program's own, which is not this module.
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+
+def _define_flag(name: str, expected: Any, text: str) -> None:
+    """Defines the flag of one key."""
+    if typing.get_origin(expected) in (types.UnionType, typing.Union):
+        expected = typing.get_args(expected)[0]
+    if typing.get_origin(expected) is list:
+        (entry_type,) = typing.get_args(expected)
+        if dataclasses.is_dataclass(entry_type):
+            flags.DEFINE_string(name, None, f"{text}; a JSON string")
+        else:
+            flags.DEFINE_list(name, None, f"{text}; comma-separated")
+        return
+    define: dict[Any, Callable] = {
+        bool: flags.DEFINE_boolean,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    define[expected](name, None, text)
+
+
+def from_flags(cls: type[Config]) -> Config:
+    """Builds the configuration from ``--config`` and the other flags given.
+
+    Raises:
+        InputError: as ``load``.
+    """
+    hints = typing.get_type_hints(cls)
+    overrides = {}
+    for field in dataclasses.fields(cls):
+        for name in filter(None, (field.name, field.metadata["alias"])):
+            if flags.FLAGS[name].present:
+                overrides[name] = _parsed(hints[field.name], flags.FLAGS[name].value, name)
+    return load(cls, flags.FLAGS.config, overrides)
+
+
+def _parsed(expected: Any, value: Any, name: str) -> Any:
+    """Turns the strings of list flags into what a JSON would hold."""
+    if typing.get_origin(expected) in (types.UnionType, typing.Union):
+        expected = typing.get_args(expected)[0]
+    if typing.get_origin(expected) is not list:
+        return value
+    (entry_type,) = typing.get_args(expected)
+    try:
+        if dataclasses.is_dataclass(entry_type):
+            return json.loads(value)
+        return [entry_type(entry) for entry in value]
+    except ValueError as error:
+        raise InputError(f"--{name}: cannot read {value!r}") from error

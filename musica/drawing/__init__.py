@@ -1,0 +1,1 @@
+"""Pictures of faces with their landmarks."""

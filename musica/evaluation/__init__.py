@@ -1,0 +1,1 @@
+"""Errors of landmarks: metrics, tables, plots and the report."""

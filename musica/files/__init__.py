@@ -1,0 +1,1 @@
+"""What is on disk: landmarks, boxes, lists, pictures and annotated faces."""

@@ -1,0 +1,1 @@
+"""Other formats of models: checkpoints of the release, LiteRT, ONNX, SavedModel."""

@@ -1,0 +1,226 @@
+"""Saves a trained model for shipping: ``python -m musica.export``.
+
+By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT
+(``musica.alignment.lite``), ``.onnx`` for ONNX (``musica.formats.onnx``), a folder for a TensorFlow
+SavedModel. Each can quit early: every iteration is called by itself.
+"""
+
+import io
+import json
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from musica.alignment.lite import DESCRIBED, DESCRIPTION
+from musica.cli import command
+from musica.cli.config import option
+from musica.errors import InputError
+from musica.files import shape_io
+from musica.formats.iteration_graph import iteration_graph
+from musica.formats.onnx import save_onnx
+from musica.preprocessing.lazy_pyramid import PLANES
+
+WEIGHTS = "model.weights.h5"
+GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error")
+PRECISIONS = {
+    ".keras": ("half", "float32"),
+    ".tflite": ("int8", "half", "float32"),
+    ".onnx": ("float32",),
+    "": ("float32",),
+}
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Keys of the command."""
+
+    checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
+    output: str = option("", "what to write: .keras, .tflite, .onnx, or a folder", path=True)
+    precision: str | None = option(
+        None, "of the weights: float32, half or (.tflite) int8; None: the smallest"
+    )
+
+
+def export(config: ExportConfig) -> None:
+    """Writes the model whole or not at all.
+
+    Raises:
+        InputError: the model cannot be read, or a key cannot be used.
+    """
+    if not config.output or Path(config.output).suffix not in PRECISIONS:
+        raise InputError("output must name a .keras, .tflite or .onnx file, or a folder")
+    suffix = Path(config.output).suffix
+    precision = config.precision or PRECISIONS[suffix][0]
+    if precision not in PRECISIONS[suffix]:
+        allowed = " or ".join(PRECISIONS[suffix])
+        raise InputError(f"precision of {config.output} must be {allowed}, not {precision!r}")
+    command.import_tensorflow()
+    from musica.models.loading import load_model
+
+    model = load_model(config.checkpoint_file)
+    if suffix == "":
+        save_graphs(model, config.output)
+    else:
+        with shape_io.replacing(config.output) as temporary:
+            if suffix == ".tflite":
+                temporary.write_bytes(lite_model(model, precision))
+                describe(model, temporary)
+            elif suffix == ".onnx":
+                save_onnx(model, temporary, description(model))
+            else:
+                model.save(temporary)
+                if precision == "half":
+                    halve_weights(temporary)
+    print(f"wrote {config.output}: {precision} weights, {_size(Path(config.output)) / 1e6:.1f} MB")
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def lite_model(model, precision: str = "int8") -> bytes:
+    """Converts a model to LiteRT's format, signatures as ``LiteModel`` describes them.
+
+    Args:
+        model: a MuSiCa model.
+        precision: of the weights: int8 (activations are quantised as they come), half or float32.
+    """
+    import tensorflow as tf
+
+    module, signatures = tf.Module(), {}
+    for k, step in enumerate(model.steps):
+        signatures[f"iteration_{k + 1}"] = _constant_step(step, precision == "int8")
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=list(signatures)
+        )
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "half":
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+
+
+def _constant_step(step, rounded: bool):
+    """An iteration after the extraction, for one face, its weights turned into constants.
+
+    Args:
+        step: the iteration.
+        rounded: whether the converter will round the weights to 8 bits.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    size = step.patch_size
+    specification = {
+        "patches": tf.TensorSpec((1, step.patch_count, size, PLANES, size), name="patches"),
+        "hidden": tf.TensorSpec((1, step.hidden_size), name="hidden"),
+    }
+    kernel, bias = step.encoder.convolutions[0].weights
+    # The converter leaves kernels of fewer than 1,024 numbers in float32; with a fourth channel the
+    # first has more, and is quicker.
+    kernel = tf.pad(kernel, [(0, 0), (0, 0), (0, PLANES - kernel.shape[2]), (0, 0)])
+
+    # The head's weights suffer most from 8 bits: what is cut off gets 8 bits of its own.
+    cut_off = _cut_off(step.head.kernel) if rounded else None
+
+    def update(patches, hidden):
+        pixels = tf.reshape(tf.transpose(patches, (0, 1, 2, 4, 3)), (-1, size, size, PLANES))
+        first = tf.nn.bias_add(tf.nn.conv2d(pixels, kernel, 1, "VALID"), bias)
+        features = step.encoder.after_first_convolution(first, step.patch_count)
+        displacement, hidden, error = step.regress(features, hidden)
+        if cut_off is not None:
+            displacement += tf.reshape(hidden @ cut_off, displacement.shape)
+        return {"displacement": displacement, "hidden": hidden, "error": error}
+
+    graph = tf.function(update).get_concrete_function(**specification)
+    # The converter leaves variables outside, in a file that only TensorFlow reads.
+    constant, names = convert_variables_to_constants_v2(graph), sorted(graph.structured_outputs)
+
+    def named(patches, hidden):
+        return dict(zip(names, constant(patches, hidden), strict=True))
+
+    return tf.function(named).get_concrete_function(**specification)
+
+
+def _cut_off(kernel) -> np.ndarray:
+    """What rounding to 8 bits, as LiteRT does, takes from a dense layer's (in, out) weights."""
+    kernel = np.asarray(kernel)
+    unit = np.abs(kernel).max(axis=0) / 127
+    unit[unit == 0] = 1  # all zeros stay so
+    return kernel - np.round(kernel / unit) * unit
+
+
+def description(model) -> dict:
+    """What a runner must know of a model besides its weights."""
+    return {name: getattr(model, name) for name in DESCRIBED}
+
+
+def describe(model, path: Path) -> None:
+    """Appends its description to a .tflite file."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(DESCRIPTION, json.dumps(description(model)))
+
+
+def save_graphs(model, folder: Path | str) -> None:
+    """Writes a SavedModel with a signature for each iteration, batches and crops of any size.
+
+    ``iteration_<k>``, from 1, takes what an ``iteration_graph`` does, and gives ``displacement``,
+    ``hidden``, ``landmarks`` and ``error``.
+
+    Raises:
+        InputError: the folder exists.
+    """
+    import tensorflow as tf
+
+    if Path(folder).exists():
+        raise InputError(f"{folder} exists")
+    module = tf.Module()
+    module.model = model
+    signatures = {
+        f"iteration_{k + 1}": iteration_graph(model, k, GRAPH_OUTPUTS)
+        for k in range(len(model.levels))
+    }
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        tf.saved_model.save(module, f"{temporary}/model", signatures=signatures)
+        Path(temporary, "model").rename(folder)
+
+
+def halve_weights(path: Path) -> None:
+    """Stores the float32 weights of a .keras file as float16, in place."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[WEIGHTS] = _halved(members[WEIGHTS])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _halved(weights: bytes) -> bytes:
+    """A copy of an HDF5 file with every float32 data set as float16."""
+    import h5py
+
+    result = io.BytesIO()
+    with h5py.File(io.BytesIO(weights)) as source, h5py.File(result, "w") as target:
+
+        def copy(name, item):
+            if isinstance(item, h5py.Group):
+                copied = target.require_group(name)
+            else:
+                dtype = "float16" if item.dtype == "float32" else item.dtype
+                copied = target.create_dataset(name, data=item[()], dtype=dtype)
+            copied.attrs.update(item.attrs)
+
+        target.attrs.update(source.attrs)
+        source.visititems(copy)
+    return result.getvalue()

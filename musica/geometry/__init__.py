@@ -1,0 +1,1 @@
+"""Landmark schemes, boxes and their conventions, crops, turns and the reference shape."""

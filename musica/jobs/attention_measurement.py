@@ -1,0 +1,128 @@
+"""How a model's patch attention weighs its patches, and what each patch is worth."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from musica.errors import InputError
+from musica.evaluation import metrics
+
+if TYPE_CHECKING:
+    from musica.layers import PatchAttention
+    from musica.models.musica import MuSiCa
+    from musica.training.dataset import FaceSamples
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """What was measured of F faces, K iterations and M patches.
+
+    Attributes:
+        positions: (F,) of the faces in their list.
+        weights: (F, K, M) mean of a patch's gates.
+        passed: (F, K, M) what the gates let through, a share of the sum of a patch's features.
+        spread: (F, K, M) deviation of a patch's gates.
+        points: (F, K, M, 2) where the patches were cut, (y, x) level-0 crop pixels.
+        errors: (F,) NME after the last iteration, a fraction.
+        closed_errors: (F, M) the same with one patch closed in every iteration.
+    """
+
+    positions: np.ndarray
+    weights: np.ndarray
+    passed: np.ndarray
+    spread: np.ndarray
+    points: np.ndarray
+    errors: np.ndarray
+    closed_errors: np.ndarray
+
+
+def measure(model: "MuSiCa", samples: "FaceSamples", batch_size: int) -> Measurements:
+    """Runs all iterations for every face; an unusable face is reported and left out.
+
+    Args:
+        model: a MuSiCa model with attention.
+        samples: ``dataset.FaceSamples`` without augmentation.
+        batch_size: faces computed together.
+
+    Raises:
+        InputError: no face is usable.
+    """
+    import keras
+    import tensorflow as tf
+
+    from musica.preprocessing.release_pyramid import pad_batch
+
+    run = tf.function(model, reduce_retracing=True)
+    total = len(samples.faces)
+    bar = keras.utils.Progbar(total, unit_name="face", verbose=int(sys.stdout.isatty()))
+    results = []
+    for start in range(0, total, batch_size):
+        listed = range(start, min(start + batch_size, total))
+        usable = list(_usable(samples, listed))
+        if usable:
+            positions, *levels, initial, truth = zip(*usable, strict=True)
+            pyramid = [tf.constant(pad_batch(level)) for level in levels]
+            inputs = {"pyramid": pyramid, "initial": tf.constant(np.array(initial))}
+            landmarks, truth = run(inputs)["landmarks"], np.array(truth)
+            closed = [
+                metrics.nme(run(inputs)["landmarks"][-1], truth) for _ in _closing_each(model)
+            ]
+            errors = metrics.nme(landmarks[-1], truth), np.stack(closed, axis=1)
+            results.append((positions, *attention(model, inputs, landmarks), *errors))
+        bar.add(len(listed))
+    if not results:
+        raise InputError("no face is usable")
+    return Measurements(*map(np.concatenate, zip(*results, strict=True)))
+
+
+def _usable(samples, positions: Sequence[int]) -> Iterator[tuple]:
+    """Yields position, pyramid levels, initial and true landmarks of the usable faces."""
+    for position in positions:
+        try:
+            sample = samples.sample(position)
+            metrics.normalising_distance(sample[-1])
+            yield position, *sample
+        except InputError as error:
+            print(f"skipped {error}", file=sys.stderr)
+
+
+def attention(model: "MuSiCa", inputs: dict, landmarks: Sequence) -> tuple[np.ndarray, ...]:
+    """The attention that B faces get (``method.md`` section 3).
+
+    Args:
+        model: a MuSiCa model with attention.
+        inputs: of the model.
+        landmarks: the model's output of this name.
+
+    Returns:
+        Weights, passed, spread (B, K, M) and points (B, K, M, 2), as in ``Measurements``.
+    """
+    results = []
+    before = [inputs["initial"], *landmarks[:-1]]
+    for step, level, current in zip(model.steps, model.levels, before, strict=True):
+        points = np.asarray(current)[:, model.patch_indices]
+        patches = step.extractor(inputs["pyramid"][level], points / 2.0**level)
+        features = np.asarray(step.encoder(patches))
+        gates = np.asarray(cast("PatchAttention", step.attention).gate(features))
+        active = np.maximum(features.sum(axis=-1), np.finfo(np.float32).tiny)
+        passed = (gates * features).sum(axis=-1) / active
+        results.append((gates.mean(axis=-1), passed, gates.std(axis=-1), points))
+    return tuple(np.stack(values, axis=1) for values in zip(*results, strict=True))
+
+
+def _closing_each(model) -> Iterator[None]:
+    """Closes one patch after the other: the recurrent layer no longer sees its features."""
+    kernels = [step.recurrent.kernel for step in model.steps]
+    opened = [kernel.numpy() for kernel in kernels]
+    size = model.steps[0].encoder.feature_size
+    for patch in range(len(model.patch_indices)):
+        for kernel, values in zip(kernels, opened, strict=True):
+            closed = values.copy()
+            closed[patch * size : (patch + 1) * size] = 0
+            kernel.assign(closed)
+        yield
+    for kernel, values in zip(kernels, opened, strict=True):
+        kernel.assign(values)

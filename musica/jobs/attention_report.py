@@ -1,0 +1,219 @@
+"""What ``musica.attention`` has measured, as numbers, as a table and as plots."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from musica.evaluation.report import FORMATS, STYLE
+from musica.files import shape_io
+from musica.jobs.attention_measurement import Measurements
+from musica.quitting.estimate_quality import rank_correlation
+
+if TYPE_CHECKING:
+    from musica.models.musica import MuSiCa
+    from musica.training.dataset import FaceSamples
+
+# The scale of colours ends here, or the rarest patch would leave all others pale.
+SHOWN = 0.98
+
+
+def summarise(model: "MuSiCa", measured: Measurements) -> dict:
+    """The numbers that are printed and go into attention.json; NMEs are fractions."""
+    weights, deviation = measured.weights.mean(axis=0), measured.weights.std(axis=0)  # (K, M)
+    passed = measured.passed.mean(axis=0)
+    rises = measured.closed_errors - measured.errors[:, None]
+    rise, uncertainty = rises.mean(axis=0), rises.std(axis=0) / len(rises) ** 0.5
+    correlation = rank_correlation(weights.T, np.tile(rise[:, None], len(weights)))
+    indices, parts = np.array(model.patch_indices), {}
+    for part, landmarks in model.scheme.parts.items():
+        chosen = np.isin(indices, landmarks)
+        if chosen.any():
+            parts[part] = {
+                "points": indices[chosen].tolist(),
+                "weight": weights[:, chosen].mean(axis=1).tolist(),
+                "passed": passed[:, chosen].mean(axis=1).tolist(),
+                "nme_rise": float(rise[chosen].mean()),
+            }
+    return {
+        "faces": len(measured.positions),
+        "nme": float(measured.errors.mean()),
+        "weight": weights.mean(axis=1).tolist(),
+        "passed": passed.mean(axis=1).tolist(),
+        "deviation_between_points": weights.std(axis=1).tolist(),
+        "deviation_between_faces": deviation.mean(axis=1).tolist(),
+        "deviation_within_a_patch": measured.spread.mean(axis=(0, 2)).tolist(),
+        "rank_correlation_with_nme_rise": [
+            None if np.isnan(value) else float(value) for value in correlation
+        ],
+        "parts": parts,
+        "points": [
+            {
+                "point": int(index),
+                "weight": weights[:, m].tolist(),
+                "deviation": deviation[:, m].tolist(),
+                "passed": passed[:, m].tolist(),
+                "nme_rise": float(rise[m]),
+                "standard_error": float(uncertainty[m]),
+            }
+            for m, index in enumerate(indices)
+        ],
+    }
+
+
+def lines(summary: dict) -> Iterator[str]:
+    """The lines to print: a table with a column for each iteration."""
+    faces, patches = summary["faces"], len(summary["points"])
+    yield f"{faces} faces, {patches} patches, NME (ocular) {summary['nme']:.2%}"
+    numbers = [str(k + 1) for k in range(len(summary["weight"]))]
+    yield f"| weight in iteration | {' | '.join(numbers)} | NME rise by closing a patch, points |"
+    yield "|---|" + "---|" * (len(numbers) + 1)
+    for part, values in summary["parts"].items():
+        yield _row(part, values["weight"], f"{100 * values['nme_rise']:+.3f}")
+    yield _row("all", summary["weight"])
+    yield _row("share of the features passed", summary["passed"])
+    for name in ("between_points", "between_faces", "within_a_patch"):
+        yield _row(f"deviation {name.replace('_', ' ')}", summary[f"deviation_{name}"])
+    yield _row("rank correlation with NME rise", summary["rank_correlation_with_nme_rise"])
+    errors = [point["standard_error"] for point in summary["points"]]
+    yield f"standard error of one patch's NME rise: {100 * np.median(errors):.3f} points (median)"
+
+
+def _row(name: str, values: Sequence[float | None], last: str = "") -> str:
+    """A row of the printed table."""
+    cells = ["-" if value is None else f"{value:.3f}" for value in values]
+    return f"| {' | '.join([name, *cells, last])} |"
+
+
+def write(
+    folder: Path,
+    model: "MuSiCa",
+    samples: "FaceSamples",
+    measured: Measurements,
+    summary: dict,
+    drawn_faces: int,
+) -> int:
+    """Writes attention.json, attention.csv and the plots, each whole or not at all.
+
+    Args:
+        folder: gets all of them.
+        model: the model that was measured.
+        samples: the faces on which it was.
+        measured: the measurements.
+        summary: from ``summarise``.
+        drawn_faces: how many single faces are drawn, spread over the lists.
+
+    Returns:
+        How many files were written.
+    """
+    import matplotlib
+
+    shape_io.write_text(folder / "attention.json", json.dumps(summary, indent=2) + "\n")
+    shape_io.write_text(folder / "attention.csv", _table(summary))
+    relative = 100 * (measured.weights / np.array(summary["weight"])[:, None] - 1)
+    chosen = np.linspace(0, len(relative) - 1, drawn_faces).round().astype(int)
+    chosen = np.unique(chosen)
+    with matplotlib.rc_context({**STYLE, "text.parse_math": False}):
+        _draw_mean_face(model, relative.mean(axis=0), summary, folder / "mean_face")
+        limit = np.quantile(np.abs(relative), SHOWN)
+        for face, position in zip(chosen, measured.positions[chosen], strict=True):
+            name, crop = samples.faces[position].name, samples.sample(position)[0]
+            path = folder / "faces" / Path(name).with_suffix("")
+            _draw_face(crop, measured.points[face], relative[face], limit, name, path)
+    return 2 + (1 + len(chosen)) * len(FORMATS)
+
+
+def _table(summary: dict) -> str:
+    """attention.csv: one line for each iteration and patch point."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    columns = ["weight", "deviation", "passed"]
+    table.writerow(["iteration", "point", *columns, "nme_rise", "standard_error"])
+    for k in range(len(summary["weight"])):
+        for point in summary["points"]:
+            values = [point[column][k] for column in columns]
+            closed = point["nme_rise"], point["standard_error"]
+            table.writerow([k + 1, point["point"], *values, *closed])
+    return text.getvalue()
+
+
+def _draw_mean_face(model, relative: np.ndarray, summary: dict, path: Path) -> None:
+    """Draws the reference shape, its patch points coloured by weight, then by NME rise."""
+    shape = np.array(model.reference_shape)
+    count = len(relative)
+    figure, panels = _panels(count + 1)
+    for axes in panels:
+        for contour in model.scheme.contours:
+            line = shape[[*contour.points, *contour.points[:1] * contour.closed]]
+            axes.plot(line[:, 1], line[:, 0], color="#999999", linewidth=1, zorder=1)
+        axes.invert_yaxis()
+    points = shape[list(model.patch_indices)]
+    limit = np.abs(relative).max()
+    for k, axes in enumerate(panels[:count]):
+        axes.set_title(f"iteration {k + 1}, mean weight {summary['weight'][k]:.3f}")
+        marks = _marks(axes, points, relative[k], limit)
+    _scale(figure, marks, panels[:count], "weight against the iteration's mean, %")
+    rise = 100 * np.array([point["nme_rise"] for point in summary["points"]])
+    panels[count].set_title("what a patch is worth")
+    marks = _marks(panels[count], points, rise, np.abs(rise).max())
+    _scale(figure, marks, panels[count:], "NME rise by closing the patch, points")
+    _save(figure, path)
+
+
+def _draw_face(crop, points, relative, limit: float, name: str, path: Path) -> None:
+    """Draws a face's crop, the points of its patches coloured by weight."""
+    figure, panels = _panels(len(relative))
+    picture = np.broadcast_to(crop, (*crop.shape[:2], 3))
+    picture = (picture - crop.min()) / max(np.ptp(crop), 1e-6)
+    for k, axes in enumerate(panels):
+        axes.imshow(picture)
+        axes.set_title(f"iteration {k + 1}")
+        marks = _marks(axes, points[k], relative[k], limit)
+    _scale(figure, marks, panels, "weight against the iteration's mean over all faces, %")
+    figure.suptitle(name)
+    _save(figure, path)
+
+
+def _panels(count: int) -> tuple:
+    """A figure and its panels, without axes, to scale."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.8 * count, 3.6), layout="constrained")
+    panels = figure.subplots(1, count, squeeze=False)[0]
+    for axes in panels:
+        axes.set(xticks=[], yticks=[], aspect="equal")
+        axes.spines[:].set_visible(False)
+    return figure, panels
+
+
+def _marks(axes, points: np.ndarray, values: np.ndarray, limit: float):
+    """Dots at points (y, x), coloured by values: blue below 0, red above."""
+    return axes.scatter(
+        points[:, 1],
+        points[:, 0],
+        c=values,
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        s=32,
+        edgecolors="#333333",
+        linewidths=0.6,
+        zorder=2,
+    )
+
+
+def _scale(figure, marks, panels, label: str) -> None:
+    """Says under the panels what the colours of their dots mean."""
+    aspect = 15 * len(panels)
+    figure.colorbar(marks, ax=list(panels), location="bottom", label=label, aspect=aspect)
+
+
+def _save(figure, path: Path) -> None:
+    """Writes a figure in all formats."""
+    for kind in FORMATS:
+        with shape_io.replacing(path.with_name(f"{path.name}.{kind}")) as temporary:
+            figure.savefig(temporary)

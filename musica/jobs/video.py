@@ -1,0 +1,207 @@
+"""Follows the faces of videos and cameras: ``python -m musica.video clip.mp4``; 0 is a camera.
+
+Writes, for each, a table with a row for every face in every frame, and a video with the faces
+drawn. Needs ``pip install 'musica[video]'``.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from musica.alignment.aligner import FaceAligner
+from musica.alignment.one_euro import BETA, MIN_CUTOFF, OneEuroFilter
+from musica.alignment.tracking import DETECT_EVERY, STARTS, TrackedFace, Tracker
+from musica.cli import command
+from musica.cli.config import option
+from musica.drawing.faces import DrawnFace
+from musica.drawing.frames import draw_on_frame
+from musica.errors import InputError
+from musica.jobs.track_table import track_table
+from musica.jobs.video_io import FrameReader, camera_number, import_opencv, video_writer
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Keys of the command."""
+
+    videos: list[str] = option([], "video files, or the numbers of cameras", path=True)
+    resDir: str = option("output", "folder for the results", path=True)
+    draw: bool = option(True, "write videos with the faces drawn, besides the tables")
+    frames: int | None = option(
+        None, "read at most so many; None: a file to its end, a camera until Ctrl-C"
+    )
+    checkpoint_file: str | None = option(
+        None, "model (.tflite or .keras); None: the shipped one", path=True
+    )
+    detect_every: int = option(DETECT_EVERY, "frames from one search for new faces to the next")
+    start: str = option(
+        STARTS[0], "where landmarks start: mean, the mean shape, or last, those of the last frame"
+    )
+    stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
+    fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
+    smooth: bool = option(False, "smooth the landmarks with the One Euro filter")
+    min_cutoff: float = option(MIN_CUTOFF, "the filter's cut-off at rest, Hz; lower: less jitter")
+    beta: float = option(
+        BETA, "its rise in Hz for a speed of one face size a second; higher: less lag"
+    )
+
+
+@dataclass
+class Summary:
+    """What became of the faces of a run."""
+
+    frames: int = 0
+    seconds: float = 0.0
+    faces: int = 0
+    detections: int = 0
+    failed: int = 0
+    iterations: list[int] = field(default_factory=list)
+
+    def add(self, faces: Sequence[TrackedFace]) -> None:
+        """Adds a frame."""
+        self.frames += 1
+        self.faces = max([self.faces, *(face.id for face in faces)])
+        self.failed += sum(face.face.failed for face in faces)
+        self.iterations += [face.face.iterations for face in faces]
+
+    def __iadd__(self, other: "Summary") -> "Summary":
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    def text(self, folder: str) -> str:
+        """The last line of a run."""
+        rate = self.frames / self.seconds
+        parts = [
+            f"{self.frames} frames with {self.faces} faces written to {folder}",
+            f"{rate:.1f} frames per second",
+        ]
+        if self.iterations:
+            parts.append(f"{np.mean(self.iterations):.2f} iterations on average")
+        if self.failed:
+            parts.append(f"{self.failed} of {len(self.iterations)} estimates failed")
+        return ", ".join([*parts, f"{self.detections} detections"])
+
+
+def track_videos(config: VideoConfig) -> bool:
+    """Follows the faces of the videos that the configuration names.
+
+    A video that cannot be used is reported on stderr and skipped; of a broken one, what can be read
+    is kept.
+
+    Returns:
+        Whether a video was skipped or is broken.
+
+    Raises:
+        InputError: a key or the model cannot be used, or an extra is not installed.
+    """
+    if config.frames is not None and config.frames < 1:
+        raise InputError(f"frames must be at least 1, not {config.frames}")
+    sources = _sources(config)
+    import_opencv()
+    new_tracker = _tracker_maker(config)
+    summary, whole = Summary(), True
+    for name, source in sources.items():
+        try:
+            _track(config, source, Path(config.resDir) / name, new_tracker(), summary)
+        except InputError as error:
+            print(error, file=sys.stderr)
+            whole = False
+    if summary.frames:
+        print(summary.text(config.resDir))
+    return not whole
+
+
+def _sources(config: VideoConfig) -> dict[str, str]:
+    """The files and cameras by the names of their results, without suffix.
+
+    Raises:
+        InputError: there are none, or results would be written over each other or over a source.
+    """
+    if not config.videos:
+        raise InputError("name a video file, or the number of a camera")
+    folder = Path(os.path.realpath(config.resDir))
+    sources: dict[str, str] = {}
+    for source in config.videos:
+        camera = camera_number(source)
+        name = Path(source).stem if camera is None else f"camera{camera}"
+        if name in sources:
+            raise InputError(
+                f"{sources[name]} and {source} would both be written to the results of {name}"
+            )
+        if camera is None and Path(os.path.realpath(source)).parent == folder:
+            raise InputError(f"resDir must be another folder than the videos': {folder}")
+        sources[name] = source
+    return sources
+
+
+def _tracker_maker(config: VideoConfig) -> Callable[[], Tracker]:
+    """Loads model and detector, and checks the options; returns what makes a tracker."""
+    from musica.alignment.detector import FaceDetector
+
+    smoothing = partial(OneEuroFilter, config.min_cutoff, config.beta) if config.smooth else None
+    with command.quiet():
+        maker = partial(
+            Tracker,
+            FaceAligner.load(config.checkpoint_file),
+            FaceDetector(),
+            start=config.start,
+            detect_every=config.detect_every,
+            smoothing=smoothing,
+            stop_threshold=config.stop_threshold,
+            fail_threshold=config.fail_threshold,
+        )
+    maker()
+    return maker
+
+
+def _track(config: VideoConfig, source: str, path: Path, tracker: Tracker, total: Summary) -> None:
+    """Follows the faces of one video.
+
+    Args:
+        config: the command's.
+        source: a file or a camera.
+        path: of the results, without suffix.
+        tracker: a new one.
+        total: gets the counts, if the results are written.
+
+    Raises:
+        InputError: nothing can be read, the results cannot be written; or, after they are, the
+            video is broken.
+    """
+    summary, start = Summary(), time.perf_counter()
+    with FrameReader(source) as reader:
+        with ExitStack() as results:
+            table = track_table(Path(f"{path}.csv"), tracker.landmark_count)
+            add_rows = results.enter_context(table)
+            if config.draw:
+                video = video_writer(Path(f"{path}.mp4"), reader.size, reader.rate)
+                add_picture = results.enter_context(video)
+            for seconds, picture in reader:
+                faces = tracker.update(picture, seconds)
+                add_rows(summary.frames, seconds, faces)
+                if config.draw:
+                    drawn = [DrawnFace.aligned(face.face, face.box, face.id) for face in faces]
+                    add_picture(draw_on_frame(picture, drawn))
+                summary.add(faces)
+                _show_progress(summary.frames, reader.announced)
+                if summary.frames == config.frames:
+                    break
+        summary.seconds, summary.detections = time.perf_counter() - start, tracker.detections
+        total += summary
+        if summary.frames != config.frames:
+            reader.check_complete()
+
+
+def _show_progress(count: int, announced: int) -> None:
+    """Says on a terminal how far the reading is."""
+    if sys.stderr.isatty() and count % 10 == 0:
+        of_all = f" of {announced}" if announced else ""
+        print(f"\r{count}{of_all} frames", end="\r", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""MuSiCa, MDM, their losses, and their files."""

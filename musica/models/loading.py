@@ -1,0 +1,54 @@
+"""Reads models from files, the shipped ones if none is named."""
+
+from pathlib import Path
+
+from musica.errors import InputError
+
+SHIPPED_MODEL = Path(__file__).parents[1] / "weights" / "musica68.keras"
+SHIPPED_LITE_MODEL = SHIPPED_MODEL.with_suffix(".tflite")
+
+
+def load_model(path: Path | str | None = None):
+    """Reads a saved MuSiCa model (.keras); the shipped 68-point model if ``path`` is None.
+
+    Raises:
+        InputError: missing, unreadable, or another kind of model.
+    """
+    model = load_any_model(path)
+    if type(model).__name__ != "MuSiCa":
+        raise InputError(f"{path}: holds a {type(model).__name__}, not a MuSiCa model")
+    return model
+
+
+def load_any_model(path: Path | str | None = None):
+    """As ``load_model``, but also reads an ``MDM``, or a ``LiteModel`` (.tflite)."""
+    path = Path(path or SHIPPED_MODEL)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    if path.suffix == ".tflite":
+        from musica.alignment.lite import LiteModel
+
+        return LiteModel(path)
+    return load_keras_model(path)
+
+
+def load_keras_model(path: Path | str):
+    """Reads a ``MuSiCa`` or an ``MDM`` from a .keras file, after a look at what it says of itself.
+
+    Raises:
+        InputError: unreadable, or another kind of model.
+    """
+    import keras
+
+    from musica.models.mdm import MDM
+    from musica.models.model_file import check_keras_file
+    from musica.models.musica import MuSiCa
+
+    check_keras_file(path)
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many kinds on files that are no models
+        raise InputError(f"{path}: not a readable Keras model (.keras)") from error
+    if not isinstance(model, MuSiCa | MDM):
+        raise InputError(f"{path}: holds a {type(model).__name__}, not a MuSiCa model")
+    return model

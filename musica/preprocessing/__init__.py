@@ -1,0 +1,1 @@
+"""From an image and a crop to the pyramid that a model looks at."""

@@ -1,0 +1,55 @@
+"""A cascade and its loss, as Keras trains them (``method.md`` section 5)."""
+
+from functools import partial
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from musica.geometry.landmarks import scheme_for
+from musica.models import losses
+
+
+class CascadeTraining(keras.Model):
+    """A cascade with its loss, as Keras ``fit`` wants it.
+
+    Args:
+        cascade: MuSiCa or MDM.
+        loss: name of the face error in ``losses.LOSSES``.
+        error_weight: weight of the error estimate's loss.
+    """
+
+    def __init__(self, cascade: keras.Model, loss: str, error_weight: float):
+        super().__init__()
+        self.cascade = cascade
+        self.error_weight = error_weight
+        eye_corners = scheme_for(cascade.landmark_count).eye_corners
+        self.face_error = partial(losses.LOSSES[loss], eye_corners=eye_corners)
+        self.nme = partial(losses.nme, eye_corners=eye_corners)
+        self.means = {}
+        for k in range(len(cascade.multiply_adds)):
+            for name in ("loss", "nme"):
+                self.means[f"{name}_{k}"] = keras.metrics.Mean(name=f"{name}_{k}")
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Runs the cascade; Keras tells its layers whether it is training."""
+        return self.cascade(inputs)
+
+    @property
+    def metrics(self):
+        """The mean loss, then loss and NME of each iteration."""
+        return [self._loss_tracker, *self.means.values()]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Sums the iterations' losses (``method.md`` section 5)."""
+        estimates = y_pred.get("errors", [None] * len(y_pred["landmarks"]))
+        total = 0.0
+        for k, (landmarks, estimate) in enumerate(zip(y_pred["landmarks"], estimates, strict=True)):
+            face_errors = self.face_error(landmarks, y)
+            loss = losses.iteration_loss(face_errors, estimate, self.error_weight)
+            self.means[f"loss_{k}"].update_state(loss, sample_weight=ops.shape(y)[0])
+            self.means[f"nme_{k}"].update_state(self.nme(landmarks, y))
+            total = total + loss
+        # The replicas' gradients are summed.
+        return total / tf.distribute.get_strategy().num_replicas_in_sync

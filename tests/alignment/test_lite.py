@@ -1,0 +1,158 @@
+"""The exported model: the same iterations, without TensorFlow."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from musica.alignment.aligner import FaceAligner
+from musica.alignment.lite import DESCRIBED, DESCRIPTION, LiteModel
+from musica.errors import InputError
+from musica.files import shape_io
+from musica.formats.export import ExportConfig, export
+from musica.geometry import crops
+from musica.jobs import inference
+from musica.layers import PatchExtractor
+from musica.preprocessing import release_pyramid
+
+pytest.importorskip("ai_edge_litert")
+
+
+@pytest.fixture(scope="module")
+def model():
+    truth = inference.builtin_truth()["takeo"]
+    x0, y0, x1, y1 = crops.bounding_box(truth)
+    return tiny.musica_model(
+        landmark_count=68,
+        patch_indices=(30, 36, 45),
+        levels=(2, 2, 1, 0),
+        hidden_size=32,
+        reference_shape=(truth - [y0, x0]) * 142 / max(x1 - x0 + 1, y1 - y0 + 1),
+        stop_threshold=0.01,
+        fail_threshold=2.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def paths(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lite")
+    model.save(folder / "model.keras")
+    for precision in ("float32", "half", "int8"):
+        output = folder / f"{precision}.tflite"
+        export(ExportConfig(str(folder / "model.keras"), str(output), precision))
+    return folder
+
+
+def in_planes(patches):
+    """Patches (B, M, p, p, 3) as an export takes them: (B, M, p, 4, p)."""
+    return np.pad(patches.swapaxes(3, 4), [(0, 0)] * 3 + [(0, 1), (0, 0)])
+
+
+def task():
+    task = inference.builtin_tasks()[0]
+    return shape_io.read_image(task.image), task.box
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", 1e-4), ("half", 0.01), ("int8", 0.15)]
+)
+def test_an_iteration_equals_the_keras_models(model, paths, precision, tolerance):
+    lite = LiteModel(paths / f"{precision}.tflite")
+    image, box = task()
+    crop = crops.crop_of_box(box)
+    levels = release_pyramid.pyramid(
+        release_pyramid.normalise(release_pyramid.crop_image(image, crop))
+    )
+    initial = crop.initial_shape(np.array(model.reference_shape))[None].astype(np.float32)
+    hidden = np.random.default_rng(0).uniform(-1, 1, (1, 32)).astype(np.float32)
+    for k, level in enumerate(model.levels):
+        state = {"displacement": np.zeros_like(initial), "hidden": hidden}
+        padded = release_pyramid.pad_batch([levels[level]])
+        expected, _, error = model.iterate(k, padded, initial, state)
+        centres = initial[:, list(model.patch_indices)] / 2**level
+        found = lite.step(k, in_planes(PatchExtractor(14)(padded, centres).numpy()), hidden)
+        for name in ("displacement", "hidden"):
+            scale = np.abs(expected[name]).max()
+            np.testing.assert_allclose(found[name], expected[name], atol=tolerance * scale)
+        np.testing.assert_allclose(found["error"], error, atol=tolerance * 2)
+
+
+def test_the_head_is_finer_than_8_bits(model, paths):
+    lite, generator = LiteModel(paths / "int8.tflite"), np.random.default_rng(0)
+    for k, step in enumerate(model.steps):
+        patches = in_planes(generator.normal(size=(1, 3, 14, 14, 3)).astype(np.float32))
+        found = lite.step(k, patches, generator.uniform(-1, 1, (1, 32)).astype(np.float32))
+        expected = step.head(found["hidden"]).numpy()
+        gap = found["displacement"].ravel() - expected.ravel()
+        # Twice as much with weights of 8 bits; what is left is the hidden state's rounding.
+        assert gap.std() < 0.0045 * expected.std()
+
+
+def test_an_output_without_weights_is_exported(tmp_path):
+    model = tiny.musica_model(landmark_count=68, patch_indices=(30, 36, 45), hidden_size=32)
+    kernel = model.steps[0].head.kernel
+    kernel.assign(kernel.numpy() * (np.arange(136) > 0))
+    model.save(tmp_path / "model.keras")
+    export(ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "model.tflite")))
+    patches = np.ones((1, 3, 14, 4, 14), np.float32)
+    found = LiteModel(tmp_path / "model.tflite").step(0, patches, np.ones((1, 32), np.float32))
+    assert np.isfinite(found["displacement"]).all()
+
+
+def test_the_file_describes_the_model(model, paths):
+    lite = LiteModel(paths / "int8.tflite")
+    for name in DESCRIBED:
+        expected = getattr(model, name)
+        assert getattr(lite, name) == (list(expected) if isinstance(expected, tuple) else expected)
+
+
+def test_aligner_quits_and_flags_as_with_keras(paths):
+    image, box = task()
+    lite, keras = (FaceAligner.load(paths / name) for name in ("float32.tflite", "model.keras"))
+    for options in ({}, {"iterations": 2}, {"stop_threshold": np.inf}):
+        found = lite.align(image, box, **options)
+        expected = keras.align(image, box, **options)
+        assert (found.iterations, found.failed) == (expected.iterations, expected.failed)
+        assert found.error_estimate == pytest.approx(expected.error_estimate, abs=0.2)
+    first, second = lite.align_batch([image] * 2, [box] * 2)
+    np.testing.assert_array_equal(first.landmarks, second.landmarks)
+
+
+def test_no_tensorflow_is_imported(paths):
+    code = (
+        "import sys, musica, numpy as np\n"
+        f"aligner = musica.FaceAligner.load({str(paths / 'int8.tflite')!r})\n"
+        "aligner.align(np.arange(90000, dtype=np.uint8).reshape(300, 300), (80, 90, 200, 210))\n"
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'scipy', 'menpo')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_other_files_are_refused(model, paths, tmp_path):
+    content = (paths / "int8.tflite").read_bytes()
+    (tmp_path / "text.tflite").write_text("no model")
+    (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
+    with zipfile.ZipFile(tmp_path / "described.tflite", "w") as archive:
+        archive.writestr(DESCRIPTION, "[]")
+    for name in ("text", "cut", "described", "absent"):
+        with pytest.raises(InputError, match=f"{name}.tflite"):
+            FaceAligner.load(tmp_path / f"{name}.tflite")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells")
+def test_the_file_takes_no_memory(paths):
+    path = paths / "float32.tflite"
+    model = LiteModel(path)
+    _, *mapped = Path("/proc/self/smaps").read_text(errors="replace").split(str(path.resolve()))
+    assert mapped  # LiteRT maps it; what follows would mean nothing otherwise
+    resident = sum(int(re.search(r"^Rss: +(\d+) kB", part, re.M)[1]) for part in mapped)
+    assert resident * 1000 < path.stat().st_size / 10
+    patches = np.ones((1, 3, model.patch_size, 4, model.patch_size), np.float32)
+    first, second = (model.step(0, patches, np.zeros((1, 32), np.float32)) for _ in range(2))
+    np.testing.assert_array_equal(first["displacement"], second["displacement"])
+    assert np.abs(first["displacement"]).max() > 0

@@ -1,0 +1,186 @@
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from musica.cli import config
+from musica.cli.config import option
+from musica.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import dataclasses
+from musica.cli import command, config
+from musica.cli.config import option
+from musica.errors import InputError
+
+@dataclasses.dataclass(frozen=True)
+class Tiny:
+    batch_size: int = option(4, "faces at once")
+    rate: float = option(0.5, "learning rate")
+    mirror: bool = option(False, "whether to mirror")
+    folder: str = option("", "where to write", path=True, alias="directory")
+    indices: list[int] | None = option(None, "points")
+
+def main(tiny):
+    if tiny.batch_size == 13:
+        raise InputError("13 is no batch size")
+    print(tiny)
+    return tiny.batch_size == 14
+
+command.run(Tiny, main, "A tiny command.")
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str = option("", "its name")
+    points: str = option("", "its folder", path=True)
+
+
+@dataclass(frozen=True)
+class Settings:
+    batch_size: int = option(128, "faces at once")
+    rate: float = option(0.001, "learning rate")
+    mirror: bool = option(True, "whether to mirror")
+    folder: str = option("", "where to write", path=True, alias="directory")
+    files: list[str] = option([], "file lists", path=True)
+    indices: list[int] | None = option(None, "points")
+    threshold: float | None = option(None, "when to stop")
+    entries: list[Entry] = option([], "more of them")
+
+
+def load(tmp_path, content, **overrides):
+    path = tmp_path / "settings.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return config.load(Settings, str(path), overrides)
+
+
+def test_json_overrides_defaults_and_flags_override_json(tmp_path):
+    settings = load(tmp_path, {"batch_size": 8, "rate": 1, "indices": [3, 4]}, batch_size=9)
+    assert settings.batch_size == 9
+    assert settings.rate == 1.0
+    assert settings.indices == [3, 4]
+    assert settings.mirror is True
+    assert config.load(Settings) == Settings()
+
+
+def test_paths_resolve_against_the_json_and_flags_against_the_current_folder(tmp_path):
+    content = {"folder": "out", "files": ["a", "/b"], "entries": [{"name": "n", "points": "p"}]}
+    settings = load(tmp_path, content)
+    assert settings.folder == str(tmp_path / "out")
+    assert settings.files == [str(tmp_path / "a"), "/b"]
+    assert settings.entries == [Entry("n", str(tmp_path / "p"))]
+    assert load(tmp_path, content, folder="out").folder == str(Path("out").absolute())
+    assert load(tmp_path, {"folder": ""}).folder == ""
+
+
+def test_older_names_stay_valid(tmp_path):
+    assert load(tmp_path, {"directory": "/a"}).folder == "/a"
+    with pytest.raises(InputError, match="both given"):
+        load(tmp_path, {"directory": "/a", "folder": "/b"})
+
+
+def test_a_saved_configuration_comes_back(tmp_path):
+    settings = Settings(7, 0.5, False, "/out", ["/a"], [1], 0.1, [Entry("n", "/p")])
+    config.save(settings, tmp_path / "saved.json")
+    assert config.load(Settings, str(tmp_path / "saved.json")) == settings
+
+
+def test_unknown_key_names_the_nearest(tmp_path):
+    with pytest.raises(InputError, match=r"settings\.json.*'batchsize'.*mean 'batch_size'"):
+        load(tmp_path, {"batchsize": 8})
+    with pytest.raises(InputError, match=r"'nam'.*mean 'name'"):
+        load(tmp_path, {"entries": [{"nam": "n"}]})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"batch_size": "8"},
+        {"batch_size": 8.5},
+        {"batch_size": True},
+        {"batch_size": None},
+        {"rate": "fast"},
+        {"mirror": 1},
+        {"folder": 3},
+        {"indices": ["a"]},
+        {"files": [1]},
+        {"entries": [3]},
+        {"threshold": "x"},
+    ],
+)
+def test_values_of_the_wrong_type(tmp_path, content):
+    (key,) = content
+    with pytest.raises(InputError, match=key):
+        load(tmp_path, content)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "3"])
+def test_what_is_not_a_json_object(tmp_path, content):
+    with pytest.raises(InputError, match=r"settings\.json"):
+        load(tmp_path, content)
+    with pytest.raises(InputError, match="missing"):
+        config.load(Settings, str(tmp_path / "missing.json"))
+
+
+def run(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_installed_commands_list_their_keys():
+    command = Path(sys.executable).with_name("musica-inference")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True)
+    assert "--resDir" in done.stdout and "--data_dir" in done.stdout
+
+
+def test_help_does_not_import_tensorflow():
+    done = run("-X", "importtime", "-m", "musica.convert_checkpoint", "--help")
+    assert "--checkpoint_file" in done.stdout
+    assert "musica.cli.config" in done.stderr
+    assert "tensorflow" not in done.stderr
+    assert "keras" not in done.stderr
+
+
+def test_flags_override_the_json_and_errors_are_one_line(tmp_path):
+    (tmp_path / "tiny.py").write_text(SCRIPT)
+    (tmp_path / "tiny.json").write_text(json.dumps({"batch_size": 8, "rate": 2, "folder": "a"}))
+
+    def tiny(*flags):
+        return run("tiny.py", *flags, cwd=tmp_path)
+
+    done = tiny("--config=tiny.json", "--batch_size=9", "--mirror", "--indices=1,2")
+    assert done.returncode == 0
+    expected = f"batch_size=9, rate=2.0, mirror=True, folder='{tmp_path / 'a'}', indices=[1, 2]"
+    assert expected in done.stdout
+    assert f"folder='{tmp_path / 'b'}'" in tiny("--directory=b").stdout
+    assert tiny("--batch_size=14").returncode == 1
+    for flags, message in (
+        (["--batch_size=13"], "13 is no batch size"),
+        (["--config=none.json"], "none.json: No such file"),
+        (["--indices=1,x"], "--indices: cannot read"),
+        (["stray"], "unexpected argument 'stray'"),
+    ):
+        done = tiny(*flags)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_arguments_without_a_flag_belong_to_one_key(tmp_path):
+    (tmp_path / "tiny.py").write_text(SCRIPT.replace('tiny command."', 'command.", "indices"'))
+    assert "indices=[3, 4]" in run("tiny.py", "3", "4", "--rate=1", cwd=tmp_path).stdout
+    done = run("tiny.py", "3", "--indices=4", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: give either --indices or '3', not both\n"

@@ -1,0 +1,256 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from musica.alignment.aligner import Face
+from musica.drawing.faces import FACE_SIZE, GREEN, PART_COLOURS, DrawnFace, draw_face, draw_faces
+from musica.drawing.folder import ShowConfig, find_image, show
+from musica.drawing.labels import Caption, number_directions, place_captions
+from musica.drawing.pen import RED, TILE
+from musica.errors import InputError
+from musica.files import shape_io
+from musica.geometry.landmarks import IBUG_68, SCHEMES, WFLW_98
+
+
+def ellipse(count, centre, radius):
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return centre + radius * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def share(picture, colour):
+    """Share of the picture's pixels that are nearly of a colour."""
+    return (np.abs(np.asarray(picture, int) - colour[:3]).max(axis=2) < 30).mean()
+
+
+def test_small_faces_are_enlarged_and_points_are_where_they_belong():
+    image = np.full((80, 60, 3), 40, np.uint8)
+    points = ellipse(12, (40, 30), 20)
+    picture = draw_face(image, points)
+    zoom = picture.width / 60
+    assert 40 * zoom >= FACE_SIZE - 5
+    pixels = np.asarray(picture)
+    for y, x in points:
+        drawn = pixels[int((y + 0.5) * zoom), int((x + 0.5) * zoom)]
+        np.testing.assert_allclose(drawn, GREEN[:3], atol=10)
+    # No scheme has twelve points, so there is no line between them.
+    np.testing.assert_array_equal(pixels[int(40.5 * zoom), int(30.5 * zoom)], [40] * 3)
+
+
+def test_contours_and_numbers():
+    image = np.zeros((200, 200, 3), np.uint8)
+    points = ellipse(68, (100, 100), 60)
+    plain = draw_face(image, points)
+    y, x = (
+        (points[list(IBUG_68.contours[0].points)[:2]].mean(axis=0) + 0.5) * plain.width / 200
+    ).astype(int)
+    np.testing.assert_allclose(np.asarray(plain)[y, x], PART_COLOURS["jaw"][:3], atol=10)
+    assert not np.array_equal(draw_face(image, points, caption="a line"), plain)
+    assert draw_face(image, points, numbers=True).width > plain.width
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.name)
+def test_every_part_has_its_colour(scheme):
+    picture = draw_face(np.zeros((200, 200, 3), np.uint8), ellipse(scheme.count, (100, 100), 60))
+    for part in scheme.parts:
+        assert share(picture, PART_COLOURS[part]) > 1e-4
+    assert share(picture, RED) == 0
+
+
+@pytest.mark.parametrize("box", (None, np.array([40, 40, 160, 160])))
+def test_a_failed_face_is_marked(box):
+    image, points = np.zeros((200, 200, 3), np.uint8), ellipse(68, (100, 100), 60)
+    fine, failed = (draw_face(image, points, box, failed=failed) for failed in (False, True))
+    assert share(fine, RED) == 0
+    assert share(failed, RED) > 0.02
+    for part in IBUG_68.parts:
+        assert share(failed, PART_COLOURS[part]) == 0
+    # Its frame has a crossed-out corner, for those who do not tell red from green: white on red.
+    zoom = failed.width / 200
+    corner = np.asarray(failed)[int(25 * zoom) : int(55 * zoom), int(145 * zoom) : int(175 * zoom)]
+    assert (corner.min(axis=2) > 225).sum() > 20
+    assert "failed" in words_of(image, points, failed=True, caption="error 0.1")
+    assert "failed" not in words_of(image, points, caption="error 0.1")
+
+
+def words_of(*arguments, **options):
+    """What is written on the picture of a face."""
+    written = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "PIL.ImageDraw.ImageDraw.text", lambda _, xy, text, *more: written.append(text)
+        )
+        draw_face(*arguments, **options)
+    return " ".join(written)
+
+
+def test_lines_are_smooth_even_on_large_pictures():
+    side = 2 * TILE + 1100
+    image = np.zeros((side, side, 3), np.uint8)
+    corners = np.array([[0.1, 0.1], [0.1, 0.9], [0.9, 0.1], [0.9, 0.9]]) * side
+    pixels = np.asarray(draw_face(image, corners))
+    assert pixels.shape == image.shape
+    assert len(np.unique(pixels[..., 1])) > 7 and pixels[..., 1].max() > 250
+
+
+def rectangles(count, size, seed):
+    """Faces of many sizes, some of them partly outside of a picture, or all of it."""
+    numbers = np.random.default_rng(seed)
+    centres = numbers.uniform(0, size, (count, 2))
+    halves = numbers.uniform(5, 120, (count, 1)) * [1, 1.1]
+    found = np.clip(np.hstack([centres - halves, centres + halves]), 0, np.tile(size, 2))
+    return [tuple(face) for face in found]
+
+
+@pytest.mark.parametrize("size", ((640, 480), (90, 700), (12, 9), (1, 1)), ids=str)
+@pytest.mark.parametrize("count", (1, 9))
+def test_captions_stay_inside_and_off_their_faces(size, count):
+    faces = rectangles(count, size, seed=count)
+    captions = [Caption("failed, error 0.123, iterations 3", face, 20) for face in faces]
+    plates, whole = place_captions(captions, size)
+    assert whole[0] >= size[0] and whole[1] >= size[1]
+    for plate, (x0, y0, x1, y1) in zip(plates, faces, strict=True):
+        left, top, right, bottom = plate.corners
+        assert left >= 0 and top >= 0 and right <= whole[0] and bottom <= whole[1]
+        assert right <= x0 or left >= x1 or bottom <= y0 or top >= y1
+        assert ", ".join(plate.lines) == captions[0].text
+
+
+def test_captions_make_way_for_each_other():
+    faces = [(40 + 130 * (i % 4), 40 + 150 * (i // 4)) for i in range(12)]
+    captions = [Caption("error 0.123, iterations 3", (x, y, x + 90, y + 100), 20) for x, y in faces]
+    plates, whole = place_captions(captions, (560, 520))
+    assert whole == (560, 520)
+    taken = np.array([plate.corners for plate in plates] + [caption.face for caption in captions])
+    for index, one in enumerate(taken):
+        others = np.delete(taken, index, axis=0)
+        apart = (others[:, :2] >= one[2:]).any(axis=1) | (others[:, 2:] <= one[:2]).any(axis=1)
+        assert apart.all()
+
+
+def test_a_face_that_fills_the_picture_is_not_written_on():
+    image, points = np.full((80, 80, 3), 90, np.uint8), ellipse(68, (39.5, 39.5), 39)
+    plain = draw_face(image, points, failed=True)
+    written = draw_face(image, points, failed=True, caption="error 0.123")
+    assert written.width == plain.width and written.height > plain.height
+    np.testing.assert_array_equal(np.asarray(written)[: plain.height], plain)
+
+
+@pytest.mark.parametrize("shape", ((1, 1, 3), (60, 9, 3), (9, 60, 3)), ids=str)
+@pytest.mark.parametrize("numbers", (False, True))
+def test_tiny_pictures(shape, numbers):
+    points = ellipse(68, np.array(shape[:2]) / 2, min(shape[:2]) / 2)
+    picture = draw_face(
+        np.zeros(shape, np.uint8),
+        points,
+        failed=True,
+        caption="error 0.1, iterations 3",
+        numbers=numbers,
+    )
+    assert share(picture, RED) > 0 and max(picture.size) <= 2100
+
+
+def test_many_faces_on_one_picture():
+    image = np.zeros((240, 320, 3), np.uint8)
+    faces = [
+        DrawnFace(
+            ellipse(68, (40 + 75 * (i // 4), 40 + 80 * (i % 4)), 25), failed=i == 5, caption="x"
+        )
+        for i in range(12)
+    ]
+    picture = draw_faces(image, faces)
+    zoom = picture.width / 320
+    pixels = np.asarray(picture)
+    for index, face in enumerate(faces):
+        y, x = ((face.landmarks[8] + 0.5) * zoom).astype(int)
+        expected = RED if index == 5 else PART_COLOURS["jaw"]
+        np.testing.assert_allclose(pixels[y, x], expected[:3], atol=10)
+    assert draw_faces(image, []).size == (320, 240)
+
+
+def test_a_numbered_face_is_cut_out():
+    image = np.zeros((1000, 2000, 3), np.uint8)
+    numbered = draw_face(
+        image, ellipse(68, (300, 1500), 30), np.array([1470, 270, 1530, 330]), numbers=True
+    )
+    assert 900 < numbered.width < 1600 and numbered.width == pytest.approx(numbered.height, abs=20)
+    jaw = PART_COLOURS["jaw"]
+    assert (
+        share(numbered, jaw) > 10 * share(draw_face(image, ellipse(68, (300, 1500), 30)), jaw) > 0
+    )
+
+
+def test_numbers_lie_outside_of_closed_contours():
+    points = np.zeros((98, 2))
+    for contour in WFLW_98.contours:
+        points[list(contour.points)] = ellipse(len(contour.points), (50, 50), 10)
+    directions = number_directions(points)
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
+    for part in ("eyes", "brows", "outer mouth"):
+        indices = list(WFLW_98.parts[part])
+        assert (np.sum(directions[indices] * (points[indices] - 50), axis=1) > 0).all()
+
+
+def test_points_far_outside_do_no_harm():
+    image = np.zeros((40, 50, 3), np.uint8)
+    far = np.random.default_rng(0).uniform(-1e12, 1e12, (68, 2))
+    assert max(draw_face(image, far, np.array([-1e9, 0, 1e9, 5]), numbers=True).size) <= 2000
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name, suffix in (("one", ".jpg"), ("sub/two", ".PNG")):
+        image = tmp_path / "images" / f"{name}{suffix}"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (90, 90), 100).save(image)
+        points = tmp_path / "estimated" / f"{name}.pts"
+        shape_io.write_landmarks(points, ellipse(5, (45, 45), 30))
+        shape_io.write_estimate(points.with_suffix(".txt"), 0.05)
+        shape_io.write_box(tmp_path / "boxes" / f"{name}.pts", (15, 15, 75, 75))
+    return tmp_path
+
+
+def test_show_flm_on_image(folders, capsys):
+    config = ShowConfig(
+        image_dir=str(folders / "images"),
+        estimated_dir=str(folders / "estimated"),
+        bb_root=str(folders / "boxes"),
+        output_dir=str(folders / "pictures"),
+        estimates=True,
+        fail_threshold=0.04,
+    )
+    assert not show(config)
+    assert "2 pictures written" in capsys.readouterr().out
+    assert share(Image.open(folders / "pictures/sub/two.png"), RED) > 0.005
+
+    shape_io.write_landmarks(folders / "estimated" / "lost.pts", np.ones((3, 2)))
+    assert show(config)
+    captured = capsys.readouterr()
+    assert "2 pictures written" in captured.out and "1 skipped" in captured.out
+    assert captured.err.startswith("lost:")
+
+
+def test_show_refuses(folders):
+    with pytest.raises(InputError, match="image_dir"):
+        show(ShowConfig())
+    images = str(folders / "images")
+    with pytest.raises(InputError, match="another folder"):
+        show(ShowConfig(image_dir=images, estimated_dir=images, output_dir=images))
+    with pytest.raises(InputError, match=r"no \.pts"):
+        show(ShowConfig(image_dir=images, estimated_dir=images, output_dir=str(folders / "out")))
+
+
+def test_find_image(folders):
+    Image.new("L", (9, 9)).save(folders / "images" / "one.bmp")
+    with pytest.raises(InputError, match=r"one\.bmp, one\.jpg"):
+        find_image(folders / "images", Path("one.pts"))
+
+
+def test_a_result_is_captioned_with_estimate_iterations_and_name():
+    face = Face(ellipse(68, (100, 100), 60), 0.0314, 2, failed=True)
+    box = np.array([40, 40, 160, 160])
+    drawn = DrawnFace.aligned(face, box)
+    assert drawn.text == "failed, error 0.031, iterations 2"
+    assert drawn.landmarks is face.landmarks and drawn.box is box
+    assert DrawnFace.aligned(face, box, 7).caption == "7: error 0.031, iterations 2"

@@ -1,0 +1,88 @@
+"""The shipped file: half the size, the same landmarks to a fraction of a pixel."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+
+from musica.errors import InputError
+from musica.formats.export import ExportConfig, export
+from musica.formats.iteration_graph import INPUTS
+from musica.formats.onnx import OUTPUTS
+
+
+def test_half_precision_model_is_small_and_close(tmp_path):
+    model = tiny.musica_model()
+    model.save(tmp_path / "full.keras")
+    config = ExportConfig(str(tmp_path / "full.keras"), str(tmp_path / "half.keras"))
+
+    export(config)
+
+    loaded = keras.models.load_model(config.output)
+    for full, half in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        assert half.dtype == np.float32
+        np.testing.assert_array_equal(half, full.astype(np.float16).astype(np.float32))
+    assert loaded.get_config()["patch_indices"] == model.get_config()["patch_indices"]
+
+
+def test_saved_model_quits_iteration_by_iteration(tmp_path):
+    model = tiny.musica_model()
+    model.save(tmp_path / "model.keras")
+    config = ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "graphs"))
+
+    export(config)
+
+    loaded, inputs = tf.saved_model.load(config.output), tiny.inputs()
+    expected = model(inputs)
+    initial = tf.constant(inputs["initial"])
+    state = {"displacement": tf.zeros_like(initial), "hidden": tf.zeros((2, model.hidden_size))}
+    for k, level in enumerate(model.levels):
+        outputs = loaded.signatures[f"iteration_{k + 1}"](
+            image=tf.constant(inputs["pyramid"][level]), initial=initial, **state
+        )
+        state = {name: outputs[name] for name in state}
+        np.testing.assert_allclose(outputs["landmarks"], expected["landmarks"][k], **tiny.TOLERANCE)
+        np.testing.assert_allclose(outputs["error"], expected["errors"][k], **tiny.TOLERANCE)
+    with pytest.raises(InputError, match="exists"):
+        export(config)
+
+
+def test_onnx_model_quits_iteration_by_iteration(tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = tiny.musica_model(levels=(2, 1, 1, 0))
+    model.save(tmp_path / "model.keras")
+    config = ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "model.onnx"))
+
+    export(config)
+
+    session = runtime.InferenceSession(config.output)
+    described = json.loads(session.get_modelmeta().custom_metadata_map["musica"])
+    assert described["patch_indices"] == list(model.patch_indices)
+    inputs = tiny.inputs()
+    expected = model(inputs)
+    initial = inputs["initial"].astype("float32")
+    state = np.zeros_like(initial), np.zeros((2, model.hidden_size), np.float32)
+    for k, level in enumerate(model.levels):
+        values = inputs["pyramid"][level], initial, *state
+        named = dict(zip(INPUTS, values, strict=True), iteration=np.array(k + 1))
+        *state, landmarks, error = session.run(OUTPUTS, named)
+        np.testing.assert_allclose(landmarks, expected["landmarks"][k], **tiny.TOLERANCE)
+        np.testing.assert_allclose(error, expected["errors"][k], **tiny.TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"precision": "int3"}, "must be half or float32, not 'int3'"),
+        ({"output": "model.h5"}, "output must name"),
+        ({"output": ""}, "output must name"),
+        ({"output": "model.tflite", "precision": "int4"}, "int8 or half or float32"),
+    ],
+)
+def test_bad_keys_are_refused(tmp_path, keys, message):
+    with pytest.raises(InputError, match=message):
+        export(ExportConfig(**{"output": str(tmp_path / "model.keras"), **keys}))
