@@ -21,7 +21,7 @@ from musica.cli import command
 from musica.cli.config import option, require
 from musica.errors import InputError
 from musica.evaluation import metrics
-from musica.files import shape_io
+from musica.files import landmark_files, list_files, writing
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def blend(config: BlendConfig) -> None:
     folder = Path(config.output)
     for path in config.filenames:
         kept, gaps = [], []
-        names = shape_io.read_list(path)
+        names = list_files.read_list(path)
         for name in names:
             labels, predicted = _landmarks(name, config)
             if predicted is not None:
@@ -60,9 +60,11 @@ def blend(config: BlendConfig) -> None:
                 if config.register:
                     labels = labels - gaps[-1]
                 labels = config.label_weight * labels + (1 - config.label_weight) * predicted
-            shape_io.write_landmarks(folder / "labels" / Path(name).with_suffix(".pts"), labels)
+            landmark_files.write_landmarks(
+                folder / "labels" / Path(name).with_suffix(".pts"), labels
+            )
             kept.append(name)
-        shape_io.write_text(folder / "lists" / Path(path).name, "\n".join(kept) + "\n")
+        writing.write_text(folder / "lists" / Path(path).name, "\n".join(kept) + "\n")
         print(f"{path}: kept {len(kept)} of {len(names)} faces{_described(gaps)}")
 
 
@@ -85,7 +87,7 @@ def _described(gaps: list[np.ndarray]) -> str:
 
 def _read(folder: str, name: str) -> np.ndarray:
     """The landmarks of a picture in a folder."""
-    return shape_io.read_landmarks(Path(folder, name).with_suffix(".pts"))
+    return landmark_files.read_landmarks(Path(folder, name).with_suffix(".pts"))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from musica.cli import command
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option, require
-from musica.geometry import mean_shape
+from musica.files import annotated_faces, reference_shape_files
+from musica.geometry import reference_shape
 from musica.geometry.crops import BOX_SIZE
-from musica.training import dataset
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class ReferenceShapeConfig(AnnotatedFolders):
 def build(config: ReferenceShapeConfig) -> None:
     """Writes the reference shape, whole or not at all."""
     require(config, "output")
-    faces = dataset.read_faces(config.train_filenames, *config.folders)
-    shape = mean_shape.reference_shape(
+    faces = annotated_faces.read_faces(config.train_filenames, *config.folders)
+    shape = reference_shape.reference_shape(
         [face.landmarks for face in faces], [face.box for face in faces], config.box_size
     )
-    mean_shape.write_reference_shape(config.output, shape)
+    reference_shape_files.write_reference_shape(config.output, shape)
     print(f"wrote {config.output}: the mean of {len(faces)} faces, {len(shape)} landmarks")
 
 

@@ -22,7 +22,7 @@ from musica.cli import command
 from musica.cli.config import option
 from musica.drawing.faces import draw_face
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files, writing
 from musica.geometry import crops
 from musica.preprocessing import release_pyramid
 
@@ -78,7 +78,7 @@ def check(config: CheckConfig) -> bool:
     if config.sheets < 0 or min(config.patch_size, config.box_size) < 1 or config.margin < 0:
         raise InputError("sheets and margin must be at least 0, patch_size and box_size 1")
     paths = [Path(path) for path in config.filenames] or sorted((folder / "lists").glob("*.txt"))
-    lists = {path.stem: shape_io.read_list(path) for path in paths}
+    lists = {path.stem: list_files.read_list(path) for path in paths}
     if not lists:
         raise InputError(f"{folder / 'lists'}: holds no list")
     if len(lists) < len(paths):
@@ -123,7 +123,7 @@ def examine(name: str, config: CheckConfig) -> Checked:
             return None
 
     path = Path(config.folder, "images", name)
-    image = tried(IMAGE, shape_io.read_image, path)
+    image = tried(IMAGE, image_files.read_image, path)
     landmarks = tried(LANDMARKS, _landmarks, path)
     box = tried(BOX, _box, name, landmarks, config)
     if box is not None:
@@ -143,8 +143,8 @@ def _landmarks(image: Path) -> np.ndarray:
     Raises:
         InputError: they are missing or unreadable.
     """
-    files = [image.with_suffix(suffix) for suffix in shape_io.LANDMARK_SUFFIXES]
-    return shape_io.read_landmarks(next(filter(Path.is_file, files), files[0]))
+    files = [image.with_suffix(suffix) for suffix in landmark_files.LANDMARK_SUFFIXES]
+    return landmark_files.read_landmarks(next(filter(Path.is_file, files), files[0]))
 
 
 def _box(name: str, landmarks: np.ndarray | None, config: CheckConfig) -> np.ndarray | None:
@@ -155,7 +155,7 @@ def _box(name: str, landmarks: np.ndarray | None, config: CheckConfig) -> np.nda
     """
     folder = Path(config.folder, "bb")
     if folder.is_dir():
-        box = shape_io.read_box((folder / name).with_suffix(".pts"))
+        box = landmark_files.read_box((folder / name).with_suffix(".pts"))
     elif landmarks is not None:
         box = crops.bounding_box(landmarks)
     else:
@@ -199,10 +199,10 @@ def _write(config: CheckConfig, title: str, faces: Sequence[Checked]) -> None:
         shown = [group[round(step)] for step in steps]
         for start in range(0, len(shown), size):
             sheet = contact_sheet(shown[start : start + size], config)
-            shape_io.write_image(folder / f"{title}{kind}_{start // size + 1}.png", sheet)
+            image_files.write_image(folder / f"{title}{kind}_{start // size + 1}.png", sheet)
     names = [face.name for face in faces if not face.faulty]
     if names:
-        shape_io.write_text(folder / "lists" / f"{title}.txt", "\n".join(names) + "\n")
+        writing.write_text(folder / "lists" / f"{title}.txt", "\n".join(names) + "\n")
 
 
 def contact_sheet(faces: Sequence[Checked], config: CheckConfig) -> Image.Image:
@@ -231,7 +231,7 @@ def _tile(face: Checked, config: CheckConfig) -> Image.Image | None:
         return None
     try:
         crop = crops.crop_of_box(face.box, config.margin, config.box_size)
-        image = shape_io.read_image(Path(config.folder, "images", face.name))
+        image = image_files.read_image(Path(config.folder, "images", face.name))
         pixels = release_pyramid.crop_image(image, crop)
     except InputError:
         return None

@@ -19,7 +19,7 @@ from PIL import Image
 
 from musica.cli.config import option
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files, writing
 from musica.geometry import crops
 from musica.geometry.box_conventions import overlaps
 
@@ -120,7 +120,7 @@ def write(
             raise InputError("no face is usable")
         sizes = _write_lists(folder / "lists", faces, repeat)
         for name, text in (extra or {}).items():
-            shape_io.write_text(folder / name, text)
+            writing.write_text(folder / name, text)
     for name in sorted(sizes | published):
         size = sizes.get(name, 0)
         print(f"{name}: {size} faces")
@@ -168,13 +168,13 @@ def _write_face(folder: Path, face: Face, boxes: "_Boxes", link: bool) -> None:
     """
     try:
         # A name with a line break would be two in a list.
-        if shape_io.check_name(face.name) != face.name.strip() or not face.name.isprintable():
+        if list_files.check_name(face.name) != face.name.strip() or not face.name.isprintable():
             raise InputError("its name cannot stand in a list")
         pixels = face.image
         if isinstance(pixels, Path):
             if not pixels.is_file():
                 raise InputError(f"{pixels}: no such file")
-            pixels = shape_io.read_image(pixels)
+            pixels = image_files.read_image(pixels)
         box = boxes.find(face, pixels)
         image = folder / "images" / face.name
         landmarks = image.with_suffix(".pts")
@@ -182,12 +182,12 @@ def _write_face(folder: Path, face: Face, boxes: "_Boxes", link: bool) -> None:
             raise InputError("another face has the same name")
     except (InputError, OSError) as error:
         raise InputError(f"{face.name!r}: {error}") from error
-    shape_io.write_landmarks(landmarks, face.landmarks)
-    shape_io.write_box((folder / "bb" / face.name).with_suffix(".pts"), box)
+    landmark_files.write_landmarks(landmarks, face.landmarks)
+    landmark_files.write_box((folder / "bb" / face.name).with_suffix(".pts"), box)
     if isinstance(face.image, Path):
         _take(face.image.resolve(), image, link)
     else:
-        shape_io.write_image(image, Image.fromarray(pixels))
+        image_files.write_image(image, Image.fromarray(pixels))
 
 
 def _take(source: Path, target: Path, link: bool) -> None:
@@ -212,7 +212,7 @@ def _write_lists(folder: Path, faces: Sequence[tuple], repeat: Mapping[str, int]
                 lists[listed], repetitions(np.array(shapes), most)
             ).tolist()
     for listed, names in lists.items():
-        shape_io.write_text(folder / f"{listed}.txt", "\n".join(names) + "\n")
+        writing.write_text(folder / f"{listed}.txt", "\n".join(names) + "\n")
     return {listed: len(names) for listed, names in lists.items()}
 
 
@@ -280,7 +280,7 @@ class _Boxes:
             box = face.box
         elif self.way == "folder":
             path = Path(self.folder, face.name).with_suffix(".pts")
-            box = shape_io.read_box(path) if path.is_file() else None
+            box = landmark_files.read_box(path) if path.is_file() else None
         elif self.detector:
             found = self.detector.detect(pixels)
             shares = overlaps(tight, np.reshape(found, (-1, 4)))

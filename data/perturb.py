@@ -21,9 +21,9 @@ from PIL import Image
 from musica.cli import command
 from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files
+from musica.files.annotated_faces import is_held_out
 from musica.geometry import crops
-from musica.training.dataset import is_held_out
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ def perturb(config: PerturbConfig) -> bool:
         raise InputError(f"kind must be {' or '.join(KINDS)}, not {config.kind!r}")
     listed: dict[str, list[str]] = {}
     for path in config.filenames:
-        for name in shape_io.read_list(path):
+        for name in list_files.read_list(path):
             if config.held_out_share >= 1 or is_held_out(name, config.held_out_share):
                 listed.setdefault(name, []).append(Path(path).stem)
 
     def face(name: str) -> layout.Face:
         image = Path(config.image_dir, name)
         labels = Path(config.gt_path or config.image_dir, name).with_suffix(".pts")
-        points = shape_io.read_landmarks(labels)
+        points = landmark_files.read_landmarks(labels)
         rng = np.random.default_rng([config.seed, zlib.crc32(name.encode())])
         return KINDS[config.kind](config, name, image, points, tuple(listed[name]), rng)
 
@@ -82,7 +82,7 @@ def _with_noisy_box(config, name, image, points, lists, rng) -> layout.Face:
 def _rolled(config, name, image, points, lists, rng) -> layout.Face:
     """The face in a rotated picture, a PNG: no loss but the interpolation's."""
     degrees = rng.uniform(config.smallest_roll, config.largest_roll) * rng.choice([-1, 1])
-    pixels, points = rotated(shape_io.read_image(image), points, degrees)
+    pixels, points = rotated(image_files.read_image(image), points, degrees)
     name = PurePosixPath(name).with_suffix(".png").as_posix()
     return layout.Face(name, pixels, points, lists, crops.bounding_box(points))
 

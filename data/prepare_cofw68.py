@@ -20,7 +20,7 @@ from scipy.io import loadmat
 from musica.cli import command
 from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files
 from musica.geometry.landmarks import IBUG_68
 
 PUBLISHED = {"cofw68_test": 507}
@@ -102,7 +102,7 @@ def _pixels(file: h5py.File, reference: h5py.Reference) -> np.ndarray:
         raise ValueError("not an array of uint8")
     if cell.ndim not in (2, 3) or cell.shape[:-2] not in ((), (3,)) or cell.size == 0:
         raise ValueError(f"not an image but {cell.shape}")
-    if cell.size > 3 * shape_io.MAX_IMAGE_PIXELS or cell.external or cell.is_virtual:
+    if cell.size > 3 * image_files.MAX_IMAGE_PIXELS or cell.external or cell.is_virtual:
         raise ValueError("too large, or stored elsewhere")
     pixels = cell[()].T
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2))

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from musica.files import shape_io
+from musica.files import landmark_files, writing
 from musica.jobs import inference
 
 
@@ -22,10 +22,10 @@ def prepare(folder: Path) -> None:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for task in tasks:
         shutil.copy(task.image, folder / "images")
-        shape_io.write_landmarks(folder / "images" / f"{task.name}.pts", truth[task.name])
-        shape_io.write_box(folder / "bb" / f"{task.name}.pts", task.box)
+        landmark_files.write_landmarks(folder / "images" / f"{task.name}.pts", truth[task.name])
+        landmark_files.write_box(folder / "bb" / f"{task.name}.pts", task.box)
     names = [task.image.name for task in tasks]
-    shape_io.write_text(folder / "lists" / "all.txt", "\n".join(names) + "\n")
+    writing.write_text(folder / "lists" / "all.txt", "\n".join(names) + "\n")
     print(f"{len(tasks)} faces written to {folder}")
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from musica.cli import command, config
 from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import landmark_files
 from musica.geometry.landmarks import IBUG_68, SCHEMES, scheme_for
 
 MAX_COUNT = 1000
@@ -101,7 +101,7 @@ def files_by_stem(folder: Path) -> list[list[Path]]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    known = layout.IMAGE_SUFFIXES + shape_io.LANDMARK_SUFFIXES
+    known = layout.IMAGE_SUFFIXES + landmark_files.LANDMARK_SUFFIXES
     groups: dict[Path, list[Path]] = {}
     for path in sorted(folder.rglob("[!.]*")):
         if path.suffix.lower() in known and path.is_file():
@@ -126,7 +126,7 @@ def read_pair(files: Sequence[Path], count: int, index_base: int = 1) -> tuple[P
         )
     if others[0].stat().st_size > MAX_LANDMARK_BYTES:
         raise InputError(f"{others[0]}: too large for a file of landmarks")
-    return images[0], shape_io.read_landmarks(others[0], count, index_base)
+    return images[0], landmark_files.read_landmarks(others[0], count, index_base)
 
 
 def read_scheme(path: str) -> CustomScheme:

@@ -19,7 +19,7 @@ import numpy as np
 from musica.cli import command
 from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import list_files
 from musica.geometry.landmarks import WFLW_98
 
 SUBSETS = {
@@ -105,7 +105,7 @@ def _face(line: Line, image_dir: Path, faces_in: Counter[str]) -> layout.Face:
     *numbers, name = line.text.split()
     try:
         values = np.array(numbers, np.float64)
-        path = PurePosixPath(shape_io.check_name(name))
+        path = PurePosixPath(list_files.check_name(name))
     except ValueError as error:  # InputError is one, too
         raise InputError(f"{line.where}: {error}") from error
     if len(values) != TOKENS - 1:

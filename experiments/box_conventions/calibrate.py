@@ -17,7 +17,7 @@ from PIL import Image
 from musica.cli import command
 from musica.cli.config import option
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files
 from musica.geometry import crops
 from musica.geometry.box_conventions import BoxConvention, overlaps
 
@@ -139,10 +139,10 @@ def _pairs(config: CalibrationConfig, detect: Callable, name: str) -> tuple[np.n
 def _pictures(config: CalibrationConfig, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pictures of one face each, and its tight box."""
     generator = np.random.default_rng(config.seed)
-    files = shape_io.read_list(Path(config.list_dir, f"{name}.txt"))
+    files = list_files.read_list(Path(config.list_dir, f"{name}.txt"))
     for file in generator.permutation(files)[: config.faces]:
-        image = Image.fromarray(shape_io.read_image(Path(config.image_dir, file)))
-        points = shape_io.read_landmarks(Path(config.image_dir, file).with_suffix(".pts"))
+        image = Image.fromarray(image_files.read_image(Path(config.image_dir, file)))
+        points = landmark_files.read_landmarks(Path(config.image_dir, file).with_suffix(".pts"))
         box = crops.bounding_box(points)
         side = generator.uniform(config.min_side, config.max_side)
         zoom = side / (box[2:] - box[:2]).max()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from musica.files import shape_io
+from musica.files import writing
 from musica.geometry import crops
 from musica.geometry.box_conventions import CONVENTIONS, BoxConvention
 from musica.geometry.landmarks import SCHEMES
@@ -45,7 +45,7 @@ def draw() -> None:
     axes.invert_yaxis()
     axes.axis("off")
     figure.legend(loc="outside right center", frameon=False)
-    with shape_io.replacing(OUTPUT) as temporary:
+    with writing.replacing(OUTPUT) as temporary:
         figure.savefig(temporary, dpi=120)
     print(f"wrote {OUTPUT}")
 

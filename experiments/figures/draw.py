@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from schemes import draw_scheme
 
-from musica.files import shape_io
+from musica.files import writing
 from musica.geometry.landmarks import IBUG_68, WFLW_98
 
 # Twice the width of a README, for sharp screens.
@@ -41,7 +41,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
 
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure as a PNG of few colours, which makes it small."""
-    with shape_io.replacing(path) as temporary:
+    with writing.replacing(path) as temporary:
         figure.savefig(temporary, dpi=DPI, facecolor=figure.get_facecolor())
         with Image.open(temporary) as image:
             reduced = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)

@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from musica.alignment.lite import DESCRIPTION
 from musica.geometry.landmarks import IBUG_68
+from musica.models.lite_model import DESCRIPTION
 from musica.models.loading import SHIPPED_LITE_MODEL
 
 # How far a mouth is opened so that its numbers find room, and how thick a brow is, in heights of

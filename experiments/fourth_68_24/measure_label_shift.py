@@ -13,9 +13,9 @@ from musica.alignment.aligner import FaceAligner
 from musica.cli import command
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option, require
-from musica.files.shape_io import read_image
+from musica.files import annotated_faces
+from musica.files.image_files import read_image
 from musica.geometry.landmarks import scheme_for
-from musica.training import dataset
 from musica.training.augment import mirror
 
 
@@ -34,11 +34,11 @@ def measure(config: LabelShiftConfig) -> None:
     aligner = FaceAligner.load(config.checkpoint_file)
     order = scheme_for(aligner.model.landmark_count).mirror
     for path in config.eval_filenames:
-        faces = dataset.read_faces(
+        faces = annotated_faces.read_faces(
             [path],
             *config.folders,
             aligner.model.landmark_count,
-            lambda name: dataset.is_held_out(name, config.held_out_share),
+            lambda name: annotated_faces.is_held_out(name, config.held_out_share),
         )
         shifts = {"as they are": [], "mirrored": []}
         for face in faces:

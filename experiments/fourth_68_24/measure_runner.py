@@ -43,7 +43,7 @@ def measure(config: RunnerConfig) -> None:
     aligner.align(config.image, config.box)
     seconds, memory = time.perf_counter() - START, resident_megabytes() - BEFORE
     print(f"first landmarks after {seconds:.2f} s, with {memory:.0f} MB more than before")
-    from musica.files.shape_io import read_image
+    from musica.files.image_files import read_image
 
     image = read_image(config.image)
     print("| iterations | fastest, ms | median, ms |\n|---|---|---|")

@@ -18,7 +18,7 @@ from musica.cli.config import option
 from musica.errors import InputError
 from musica.evaluation import metrics, published
 from musica.evaluation.evaluate import DataEntry, EvaluateConfig, evaluate
-from musica.files import shape_io
+from musica.files import landmark_files
 from musica.jobs.inference import InferenceConfig, infer
 
 AGAIN = "_again"
@@ -81,8 +81,10 @@ def _row(entry: DataEntry) -> list[str]:
         faces = list(csv.DictReader(file))
     errors = []
     for face in faces:
-        estimated = shape_io.read_landmarks(folder / face["landmarks"], entry.flm_count)
-        truth = shape_io.read_landmarks(Path(entry.gt_dir, face["landmarks"]), entry.flm_count)
+        estimated = landmark_files.read_landmarks(folder / face["landmarks"], entry.flm_count)
+        truth = landmark_files.read_landmarks(
+            Path(entry.gt_dir, face["landmarks"]), entry.flm_count
+        )
         errors.append(metrics.nme(estimated, truth))
     iterations, costs = (
         np.mean([int(face[key]) for face in faces]) for key in ("iterations", "multiply_adds")

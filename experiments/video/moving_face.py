@@ -6,9 +6,10 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from musica.files.shape_io import read_image
+from musica.files.builtin_faces import builtin_truth
+from musica.files.image_files import read_image
 from musica.geometry.crops import bounding_box, transform_points
-from musica.jobs.tasks import builtin_tasks, builtin_truth
+from musica.jobs.tasks import builtin_tasks
 
 
 @dataclass(frozen=True)

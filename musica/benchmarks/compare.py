@@ -21,10 +21,10 @@ from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option, require
 from musica.errors import InputError
 from musica.evaluation import metrics, published
-from musica.files import shape_io
+from musica.files import image_files, list_files, writing
 
 if TYPE_CHECKING:
-    from musica.training.dataset import AnnotatedFace
+    from musica.files.annotated_faces import AnnotatedFace
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def compare(config: CompareConfig) -> bool:
     command.import_tensorflow()
     import tensorflow as tf
 
-    from musica.training import dataset
+    from musica.files import annotated_faces
 
     tf.config.set_visible_devices([], "GPU")
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -96,16 +96,16 @@ def compare(config: CompareConfig) -> bool:
     if len(counts) > 1:
         raise InputError(f"the models have different numbers of landmarks: {sorted(counts)}")
     lists = {
-        Path(path).stem: dataset.read_faces([path], *config.folders, *counts)
+        Path(path).stem: annotated_faces.read_faces([path], *config.folders, *counts)
         for path in config.eval_filenames
     }
     measured = _measure(methods, lists, config.normalization)
     table = "\n".join(_lines(methods, lists, measured, config)) + "\n"
     print(table, end="")
     if config.output:
-        shape_io.write_text(config.output, table)
+        writing.write_text(config.output, table)
         print(f"wrote {config.output}")
-    listed = {name for path in config.eval_filenames for name in shape_io.read_list(path)}
+    listed = {name for path in config.eval_filenames for name in list_files.read_list(path)}
     return len(measured) < len(listed)
 
 
@@ -154,7 +154,7 @@ def _measure(
     for face in faces.values():
         turns.rotate()
         try:
-            image = shape_io.read_image(face.image)
+            image = image_files.read_image(face.image)
             measured[face.name] = {
                 method: method.measure(face, image, normalization) for method in turns
             }

@@ -53,7 +53,7 @@ def measure(config, threads: int) -> list[str]:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     from musica.benchmarks.benchmark import read_faces
-    from musica.files.shape_io import read_image
+    from musica.files.image_files import read_image
 
     listed = read_faces(config)
     images, boxes = [read_image(face.image) for face in listed], [face.box for face in listed]
@@ -82,7 +82,7 @@ def _aligners(config, threads: int) -> dict:
 
     from musica.alignment.aligner import FaceAligner
     from musica.alignment.keras_runner import KerasRunner
-    from musica.alignment.lite import LiteModel
+    from musica.models.lite_model import LiteModel
     from musica.models.loading import SHIPPED_LITE_MODEL, load_model
 
     model = load_model(config.checkpoint_file)
@@ -121,7 +121,7 @@ def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
 
 def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
     """All iterations of a batch, apart: ``preprocessing``, and ``network`` on what is ready."""
-    from musica.alignment.lite import LiteModel
+    from musica.models.lite_model import LiteModel
 
     pairs = list(islice(cycle(zip(images, boxes, strict=True)), batch))
     if isinstance(aligner.model, LiteModel):

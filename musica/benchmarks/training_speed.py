@@ -42,11 +42,11 @@ def _rate(run: Callable[[], object], config) -> float:
 def _pipeline_rate(config) -> float:
     """Faces per second that the augmented input delivers."""
     from musica.benchmarks.benchmark import read_faces
-    from musica.geometry import mean_shape
+    from musica.geometry import reference_shape
     from musica.training import dataset
 
     faces = read_faces(config)
-    reference = mean_shape.reference_shape(
+    reference = reference_shape.reference_shape(
         [face.landmarks for face in faces], [face.box for face in faces]
     )
     samples = dataset.FaceSamples(faces, reference, config, config.seed)

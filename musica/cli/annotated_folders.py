@@ -15,5 +15,5 @@ class AnnotatedFolders:
 
     @property
     def folders(self) -> tuple[str, str, str]:
-        """As ``dataset.read_faces`` takes them."""
+        """As ``annotated_faces.read_faces`` takes them."""
         return self.image_dir, self.gt_path, self.bb_root

@@ -60,7 +60,7 @@ def load(
     """
     values = {}
     if json_path:
-        from musica.files.shape_io import read_text
+        from musica.files.text_files import read_text
 
         path = Path(json_path)
         try:
@@ -83,7 +83,7 @@ def require(config: Any, *keys: str) -> None:
 
 def save(config: Any, path: Path | str) -> None:
     """Writes a configuration as JSON; its paths are made absolute."""
-    from musica.files.shape_io import write_text
+    from musica.files.writing import write_text
 
     content = dataclasses.asdict(config)
     for field in dataclasses.fields(config):

@@ -14,7 +14,7 @@ from PIL import Image
 from musica.cli.config import option, require
 from musica.drawing.faces import draw_face
 from musica.errors import InputError, one_line
-from musica.files import shape_io
+from musica.files import image_files, landmark_files
 
 
 @dataclass(frozen=True)
@@ -54,33 +54,10 @@ def show(config: ShowConfig) -> bool:
             print(one_line(f"{relative.with_suffix('')}: {error}"), file=sys.stderr)
             skipped += 1
             continue
-        shape_io.write_image((Path(config.output_dir) / relative).with_suffix(".png"), picture)
+        image_files.write_image((Path(config.output_dir) / relative).with_suffix(".png"), picture)
     note = f", {skipped} skipped" if skipped else ""
     print(f"{len(files) - skipped} pictures written to {config.output_dir}{note}")
     return skipped > 0
-
-
-def find_image(folder: Path, relative: Path) -> Path:
-    """Finds the image of a landmark file, whatever its suffix.
-
-    Args:
-        folder: the folder of the images.
-        relative: the landmark file, relative to its own folder.
-
-    Raises:
-        InputError: there is none, or more than one.
-    """
-    readable = Image.registered_extensions()
-    parent = (folder / relative).parent
-    found = [
-        path
-        for path in (sorted(parent.iterdir()) if parent.is_dir() else ())
-        if path.stem == relative.stem and path.suffix.lower() in readable
-    ]
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "no image"
-        raise InputError(f"needs one image in {parent}, found {names}")
-    return found[0]
 
 
 def _picture(config: ShowConfig, relative: Path) -> Image.Image:
@@ -88,11 +65,11 @@ def _picture(config: ShowConfig, relative: Path) -> Image.Image:
     file = Path(config.estimated_dir) / relative
     estimate = math.nan
     if config.estimates or config.fail_threshold is not None:
-        estimate = shape_io.read_estimate(file.with_suffix(".txt"))
+        estimate = landmark_files.read_estimate(file.with_suffix(".txt"))
     return draw_face(
-        shape_io.read_image(find_image(Path(config.image_dir), relative)),
-        shape_io.read_landmarks(file),
-        shape_io.read_box(Path(config.bb_root) / relative) if config.bb_root else None,
+        image_files.read_image(image_files.find_image(Path(config.image_dir), relative)),
+        landmark_files.read_landmarks(file),
+        landmark_files.read_box(Path(config.bb_root) / relative) if config.bb_root else None,
         numbers=config.numbers,
         failed=config.fail_threshold is not None and estimate > config.fail_threshold,
         caption=f"error {estimate:.3f}" if config.estimates else "",

@@ -6,8 +6,8 @@ import numpy as np
 
 from musica.drawing.faces import DARK_PLATE, RED_PLATE, DrawnFace, within
 from musica.drawing.pen import RED, WHITE
+from musica.files.video_files import import_opencv
 from musica.geometry.landmarks import SCHEMES
-from musica.jobs.video_io import import_opencv
 
 # OpenCV takes positions in pixels times two to the power of this.
 SHIFT = 4

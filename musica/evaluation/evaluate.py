@@ -15,7 +15,7 @@ from musica.cli.config import option
 from musica.errors import InputError
 from musica.evaluation import html_report, metrics, published, report
 from musica.evaluation.metrics import DatasetErrors
-from musica.files import shape_io
+from musica.files import landmark_files, list_files
 from musica.geometry.landmarks import scheme_for
 
 UNUSED = "kept from the release, which did not use it either"
@@ -164,7 +164,7 @@ def _read_subsets(subsets: Sequence[Subset]) -> dict[str, frozenset[str]]:
         name = subset.name or Path(subset.filenames).stem
         if name in (published.WHOLE, *read):
             raise InputError(f"subsets: the name {name!r} is taken")
-        paths = map(PurePosixPath, shape_io.read_list(subset.filenames))
+        paths = map(PurePosixPath, list_files.read_list(subset.filenames))
         read[name] = frozenset(str(path.parent / path.stem) for path in paths)
     return read
 
@@ -207,18 +207,18 @@ def _read_face(entry: DataEntry, path: Path, normalization: str) -> Face:
     name = path.relative_to(entry.estimated_dir).with_suffix("").as_posix()
     if not name.isprintable():  # such a name would break the tables
         raise InputError(f"{name!r}: a file name that cannot be printed")
-    estimated = shape_io.read_landmarks(path, entry.flm_count, entry.index_base)
+    estimated = landmark_files.read_landmarks(path, entry.flm_count, entry.index_base)
     truth_path = _counterpart(entry.gt_dir, name)
-    truth = shape_io.read_landmarks(truth_path, entry.flm_count)
+    truth = landmark_files.read_landmarks(truth_path, entry.flm_count)
     box = None
     if entry.rect_dir and normalization in metrics.BOX_NORMALISERS:
-        box = shape_io.read_box(_counterpart(entry.rect_dir, name))
+        box = landmark_files.read_box(_counterpart(entry.rect_dir, name))
     try:
         metrics.normalising_distance(truth, normalization, box)
     except InputError as error:
         raise InputError(f"{truth_path}: {error}") from error
     text = path.with_suffix(".txt")
-    estimate = shape_io.read_estimate(text) if text.exists() else np.nan
+    estimate = landmark_files.read_estimate(text) if text.exists() else np.nan
     return Face(name, estimated, truth, box, estimate)
 
 
@@ -228,7 +228,7 @@ def _counterpart(folder: str, name: str) -> Path:
     Raises:
         InputError: there is neither.
     """
-    for suffix in shape_io.LANDMARK_SUFFIXES:
+    for suffix in landmark_files.LANDMARK_SUFFIXES:
         path = Path(folder) / (name + suffix)
         if path.is_file():
             return path

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from musica.drawing.folder import find_image
 from musica.errors import InputError
 from musica.evaluation import report
 from musica.evaluation.metrics import DatasetErrors
-from musica.files import shape_io
+from musica.files import image_files, writing
+from musica.files.image_files import find_image
 from musica.geometry.landmarks import scheme_for
 
 # Faces shown of the worst and of the best, and the side of their pictures in pixels.
@@ -111,7 +111,7 @@ def write(
     ]
     for errors in results:
         page += _faces(errors)
-    shape_io.write_text(path, "\n".join([*page, "</body>", "</html>", ""]))
+    writing.write_text(path, "\n".join([*page, "</body>", "</html>", ""]))
 
 
 def _parts(summaries: Sequence[dict]) -> list[list[str]]:
@@ -195,7 +195,7 @@ def _image(errors: DatasetErrors, index: int, window: np.ndarray) -> str:
         InputError: there is no such image, or it cannot be read.
     """
     name = Path(f"{errors.names[index]}.pts")
-    image = Image.fromarray(shape_io.read_image(find_image(Path(errors.image_dir), name)))
+    image = Image.fromarray(image_files.read_image(find_image(Path(errors.image_dir), name)))
     whole = np.concatenate([np.floor(window[:2]), np.ceil(window[2:])])
     limits = np.array([image.height, image.width] * 2)
     top, left, bottom, right = (int(edge) for edge in np.clip(whole, 0, limits))

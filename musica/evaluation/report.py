@@ -12,7 +12,7 @@ import numpy as np
 
 from musica.evaluation import metrics
 from musica.evaluation.metrics import DatasetErrors
-from musica.files import shape_io
+from musica.files import writing
 
 PART_THRESHOLDS = (0.05, 0.08)
 FORMATS = ("pdf", "png")
@@ -124,8 +124,8 @@ def write(
         The files written.
     """
     folder = Path(folder)
-    shape_io.write_text(folder / "metrics.json", json.dumps(summaries, indent=2) + "\n")
-    shape_io.write_text(folder / "per_image.csv", _table(results))
+    writing.write_text(folder / "metrics.json", json.dumps(summaries, indent=2) + "\n")
+    writing.write_text(folder / "per_image.csv", _table(results))
     return [folder / "metrics.json", folder / "per_image.csv", *_plots(folder, results, summaries)]
 
 
@@ -165,7 +165,7 @@ def _plots(folder: Path, results: Sequence[DatasetErrors], summaries: Sequence[d
             figure.set_layout_engine("none")
             for kind in FORMATS:
                 paths.append(folder / f"{name}.{kind}")
-                with shape_io.replacing(paths[-1]) as temporary:
+                with writing.replacing(paths[-1]) as temporary:
                     figure.savefig(temporary)
     return paths
 

@@ -17,9 +17,9 @@ import numpy as np
 from musica.cli import command
 from musica.cli.config import option, require
 from musica.errors import InputError
-from musica.files.shape_io import replacing
+from musica.files.reference_shape_files import read_reference_shape
+from musica.files.writing import replacing
 from musica.geometry.landmarks import SCHEMES, scheme_for
-from musica.geometry.mean_shape import read_reference_shape
 
 if TYPE_CHECKING:
     from musica.models.musica import MuSiCa

@@ -1,8 +1,8 @@
 """Saves a trained model for shipping: ``python -m musica.export``.
 
 By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT
-(``musica.alignment.lite``), ``.onnx`` for ONNX (``musica.formats.onnx``), a folder for a TensorFlow
-SavedModel. Each can quit early: every iteration is called by itself.
+(``musica.models.lite_model``), ``.onnx`` for ONNX (``musica.formats.onnx``), a folder for a
+TensorFlow SavedModel. Each can quit early: every iteration is called by itself.
 """
 
 import io
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from musica.alignment.lite import DESCRIBED, DESCRIPTION
 from musica.cli import command
 from musica.cli.config import option
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import writing
 from musica.formats.iteration_graph import iteration_graph
 from musica.formats.onnx import save_onnx
+from musica.models.lite_model import DESCRIBED, DESCRIPTION
 from musica.preprocessing.lazy_pyramid import PLANES
 
 WEIGHTS = "model.weights.h5"
@@ -64,7 +64,7 @@ def export(config: ExportConfig) -> None:
     if suffix == "":
         save_graphs(model, config.output)
     else:
-        with shape_io.replacing(config.output) as temporary:
+        with writing.replacing(config.output) as temporary:
             if suffix == ".tflite":
                 temporary.write_bytes(lite_model(model, precision))
                 describe(model, temporary)

@@ -43,6 +43,7 @@ def analyse(config: AttentionConfig) -> bool:
     if config.batch_size < 1 or config.drawn_faces < 0:
         raise InputError("batch_size must be at least 1, drawn_faces at least 0")
     command.import_tensorflow()
+    from musica.files import annotated_faces
     from musica.models.loading import load_model
     from musica.models.musica import MuSiCa
     from musica.training import dataset
@@ -53,7 +54,7 @@ def analyse(config: AttentionConfig) -> bool:
     if model.reference_shape is None:
         raise InputError("the model has no reference shape, without which no face is aligned")
     scheme_for(model.landmark_count)  # the NME needs eye corners
-    faces = dataset.read_faces(config.eval_filenames, *config.folders, model.landmark_count)
+    faces = annotated_faces.read_faces(config.eval_filenames, *config.folders, model.landmark_count)
     samples = dataset.FaceSamples(
         faces,
         np.array(model.reference_shape),

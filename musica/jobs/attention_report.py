@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from musica.evaluation.report import FORMATS, STYLE
-from musica.files import shape_io
+from musica.files import writing
 from musica.jobs.attention_measurement import Measurements
 from musica.quitting.estimate_quality import rank_correlation
 
@@ -112,8 +112,8 @@ def write(
     """
     import matplotlib
 
-    shape_io.write_text(folder / "attention.json", json.dumps(summary, indent=2) + "\n")
-    shape_io.write_text(folder / "attention.csv", _table(summary))
+    writing.write_text(folder / "attention.json", json.dumps(summary, indent=2) + "\n")
+    writing.write_text(folder / "attention.csv", _table(summary))
     relative = 100 * (measured.weights / np.array(summary["weight"])[:, None] - 1)
     chosen = np.linspace(0, len(relative) - 1, drawn_faces).round().astype(int)
     chosen = np.unique(chosen)
@@ -215,5 +215,5 @@ def _scale(figure, marks, panels, label: str) -> None:
 def _save(figure, path: Path) -> None:
     """Writes a figure in all formats."""
     for kind in FORMATS:
-        with shape_io.replacing(path.with_name(f"{path.name}.{kind}")) as temporary:
+        with writing.replacing(path.with_name(f"{path.name}.{kind}")) as temporary:
             figure.savefig(temporary)

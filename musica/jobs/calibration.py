@@ -21,7 +21,7 @@ from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option, require
 from musica.errors import InputError
 from musica.evaluation import metrics
-from musica.files import shape_io
+from musica.files import writing
 from musica.geometry.landmarks import scheme_for
 from musica.quitting import calibration_report, selection
 from musica.quitting.calibration_report import Measurements
@@ -77,18 +77,18 @@ def calibrate(config: CalibrateConfig) -> bool:
     """
     _check(config)
     command.import_tensorflow()
+    from musica.files import annotated_faces
     from musica.models.loading import load_model
-    from musica.training import dataset
 
     model = load_model(config.checkpoint_file)
     scheme_for(model.landmark_count)  # the NME needs eye corners
     if len(model.levels) < 2:
         raise InputError("the model has a single iteration: there is nothing to stop")
-    faces = dataset.read_faces(
+    faces = annotated_faces.read_faces(
         config.eval_filenames,
         *config.folders,
         model.landmark_count,
-        use=lambda name: dataset.is_held_out(name, config.held_out_share),
+        use=lambda name: annotated_faces.is_held_out(name, config.held_out_share),
     )
     if config.realign_turn is not None:
         return _calibrate_realignment(model, faces, config, config.realign_turn)
@@ -113,7 +113,7 @@ def calibrate(config: CalibrateConfig) -> bool:
 
 def _save(model: "MuSiCa", path: str) -> None:
     """Writes the model whole or not at all."""
-    with shape_io.replacing(path) as temporary:
+    with writing.replacing(path) as temporary:
         model.save(temporary)
     print(f"wrote {path}")
 
@@ -151,7 +151,7 @@ def measure(model: "MuSiCa", faces: Sequence, batch_size: int) -> Measurements:
 
     Args:
         model: a MuSiCa model with a reference shape.
-        faces: ``dataset.AnnotatedFace`` of a scheme with eye corners.
+        faces: ``annotated_faces.AnnotatedFace`` of a scheme with eye corners.
         batch_size: faces computed together.
 
     Raises:

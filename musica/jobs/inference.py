@@ -14,17 +14,11 @@ from pathlib import Path
 from musica.cli import command
 from musica.cli.config import option
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import landmark_files
+from musica.files.builtin_faces import builtin_truth
 from musica.geometry.box_conventions import CONVENTIONS, check_convention
 from musica.jobs.task_alignment import Summary, align_tasks
-from musica.jobs.tasks import (
-    Predictions,
-    Task,
-    builtin_tasks,
-    builtin_truth,
-    listed_tasks,
-    photo_tasks,
-)
+from musica.jobs.tasks import Predictions, Task, builtin_tasks, listed_tasks, photo_tasks
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ def infer(config: InferenceConfig) -> bool:
     """
     if config.batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
-    if f".{config.format}" not in shape_io.LANDMARK_SUFFIXES:
+    if f".{config.format}" not in landmark_files.LANDMARK_SUFFIXES:
         raise InputError(f"format must be pts or ljson, not {config.format!r}")
     tasks = _tasks(config)
     draw = config.draw or _wants_builtin(config)
@@ -135,7 +129,7 @@ def align_builtin_faces(folder: Path | str, aligner=None) -> Summary:
         aligner = aligner or FaceAligner.load()
     folder = Path(folder)
     for name, truth in builtin_truth().items():
-        shape_io.write_landmarks(folder / "truth" / f"{name}.pts", truth)
+        landmark_files.write_landmarks(folder / "truth" / f"{name}.pts", truth)
     predictions = Predictions(folder / "estimated", ".pts")
     return align_tasks(aligner, builtin_tasks(), predictions)
 
@@ -202,7 +196,7 @@ def _aligner(config: InferenceConfig):
             raise InputError(f"{key} is {given}, but the model was made with {own}")
     if not config.reference_shape_path:
         return FaceAligner(model)
-    from musica.geometry.mean_shape import read_reference_shape
+    from musica.files.reference_shape_files import read_reference_shape
 
     return FaceAligner(
         model, read_reference_shape(config.reference_shape_path, model.landmark_count)

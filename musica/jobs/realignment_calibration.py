@@ -49,7 +49,7 @@ def measure(model, faces: Sequence, batch_size: int, turn: float) -> Measurement
 
     Args:
         model: a MuSiCa model with a reference shape.
-        faces: ``dataset.AnnotatedFace`` of a scheme with eye corners.
+        faces: ``annotated_faces.AnnotatedFace`` of a scheme with eye corners.
         batch_size: faces computed together.
         turn: as ``Realignment.turn``.
 

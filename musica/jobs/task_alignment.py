@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from musica.errors import InputError, one_line
-from musica.files import shape_io
+from musica.files import image_files, landmark_files
 from musica.jobs.tasks import Predictions, Task
 
 # Errors of writing that the next picture would meet too.
@@ -118,7 +118,7 @@ def _prepared(
     """Yields the pictures that can be used; reports the others."""
     for task in tasks:
         try:
-            image = shape_io.read_image(task.image)
+            image = image_files.read_image(task.image)
             boxes = boxes_of(task, image)
             prepared = [aligner.prepare(image, box, keep_image=keep_images) for box in boxes]
         except InputError as error:
@@ -155,16 +155,16 @@ def _write(predictions: Predictions, picture: Picture, faces: Sequence) -> None:
     task, folder = picture.task, predictions.folder
     for index, face in enumerate(faces):
         path = folder / task.face_name(index)
-        shape_io.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)
+        landmark_files.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)
         if np.isfinite(face.error_estimate):  # an MDM has none
-            shape_io.write_estimate(f"{path}.txt", face.error_estimate)
+            landmark_files.write_estimate(f"{path}.txt", face.error_estimate)
     if picture.image is not None:
         from musica.drawing.faces import DrawnFace, draw_faces
 
         drawn = [
             DrawnFace.aligned(face, box) for box, face in zip(picture.boxes, faces, strict=True)
         ]
-        shape_io.write_image(folder / f"{task.name}.png", draw_faces(picture.image, drawn))
+        image_files.write_image(folder / f"{task.name}.png", draw_faces(picture.image, drawn))
     predictions.add(task, picture.boxes, faces)
 
 

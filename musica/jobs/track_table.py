@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from musica.alignment.tracking import TrackedFace
-from musica.files.shape_io import replacing
+from musica.files.writing import replacing
 
 # The frame, from 0; its time; the face's id, from 1; the box in which it was aligned; the result,
 # as in predictions.csv. The landmarks follow: landmark0_x, landmark0_y and so on.

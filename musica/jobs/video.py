@@ -23,8 +23,8 @@ from musica.cli.config import option
 from musica.drawing.faces import DrawnFace
 from musica.drawing.frames import draw_on_frame
 from musica.errors import InputError
+from musica.files.video_files import FrameReader, camera_number, import_opencv, video_writer
 from musica.jobs.track_table import track_table
-from musica.jobs.video_io import FrameReader, camera_number, import_opencv, video_writer
 
 
 @dataclass(frozen=True)

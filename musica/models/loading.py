@@ -26,7 +26,7 @@ def load_any_model(path: Path | str | None = None):
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     if path.suffix == ".tflite":
-        from musica.alignment.lite import LiteModel
+        from musica.models.lite_model import LiteModel
 
         return LiteModel(path)
     return load_keras_model(path)

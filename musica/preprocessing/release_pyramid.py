@@ -137,8 +137,9 @@ def _turn(region: np.ndarray, crop: Crop) -> np.ndarray:
 
 def normalise(pixels: np.ndarray) -> np.ndarray:
     """Subtracts the mean and divides by the deviation of the whole crop (step 6)."""
-    centred = pixels - pixels.mean()
-    deviation = np.sqrt(np.vdot(centred, centred) / centred.size)
+    # Sums of float32 would depend on the CPU's order of adding.
+    centred = pixels - np.float32(pixels.mean(dtype=np.float64))
+    deviation = np.sqrt(np.square(centred).mean(dtype=np.float64))
     if deviation < CONSTANT_DEVIATION:
         # PORT: a constant crop gives zeros; the release divides by zero.
         return np.zeros_like(centred)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from musica.evaluation.report import COLOURS, FORMATS, STYLE
-from musica.files import shape_io
+from musica.files import writing
 from musica.quitting import selection
 
 ESTIMATE, ORACLE, FIXED, FAILURE = COLOURS[0], COLOURS[2], "#666666", COLOURS[1]
@@ -109,8 +109,8 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
     from matplotlib.figure import Figure
 
     folder = Path(folder)
-    shape_io.write_text(folder / "calibration.json", json.dumps(summary, indent=2) + "\n")
-    shape_io.write_text(folder / "curve.csv", _table(measured.curves))
+    writing.write_text(folder / "calibration.json", json.dumps(summary, indent=2) + "\n")
+    writing.write_text(folder / "curve.csv", _table(measured.curves))
     paths = [folder / "calibration.json", folder / "curve.csv"]
     drawings = {
         "estimates": partial(_estimates, measured, summary),
@@ -124,7 +124,7 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
             draw(figure)
             for kind in FORMATS:
                 paths.append(folder / f"{name}.{kind}")
-                with shape_io.replacing(paths[-1]) as temporary:
+                with writing.replacing(paths[-1]) as temporary:
                     figure.savefig(temporary)
     return paths
 

@@ -61,7 +61,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def save(self, model: keras.Model, path: Path) -> None:
         """Saves the model with its averaged weights, in float32, whole or not at all."""
-        from musica.files.shape_io import replacing
+        from musica.files.writing import replacing
 
         exact = type(model).from_config({**model.get_config(), "dtype": "float32"})
         self._swap()

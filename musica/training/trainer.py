@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from musica.cli import config as configuration
 from musica.errors import InputError
-from musica.geometry import mean_shape
+from musica.files import annotated_faces, reference_shape_files
+from musica.geometry import reference_shape
 from musica.geometry.landmarks import scheme_for
 from musica.models import losses
 from musica.models.loading import load_keras_model
@@ -87,13 +88,13 @@ def train_and_evaluate(config: TrainConfig) -> Path:
 
 def _read_faces(
     config: TrainConfig, lists: list[str], held_out_share: float = 0.0
-) -> list[dataset.AnnotatedFace]:
+) -> list[annotated_faces.AnnotatedFace]:
     """Reads the annotations of listed faces, but not of those held out."""
-    return dataset.read_faces(
+    return annotated_faces.read_faces(
         lists,
         *config.folders,
         config.landmark_count,
-        use=lambda name: not dataset.is_held_out(name, held_out_share),
+        use=lambda name: not annotated_faces.is_held_out(name, held_out_share),
     )
 
 
@@ -213,11 +214,13 @@ def _pretrained(config: TrainConfig) -> keras.Model | None:
 def _reference_shape(config: TrainConfig, faces, pretrained: keras.Model | None):
     """Reads the reference shape, takes it from the model to start from, or computes it."""
     if config.reference_shape_path:
-        return mean_shape.read_reference_shape(config.reference_shape_path, config.landmark_count)
+        return reference_shape_files.read_reference_shape(
+            config.reference_shape_path, config.landmark_count
+        )
     if pretrained is not None and pretrained.reference_shape is not None:
         return pretrained.reference_shape
     landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
-    return mean_shape.reference_shape(landmarks, boxes, config.box_size)
+    return reference_shape.reference_shape(landmarks, boxes, config.box_size)
 
 
 def _patch_indices(config: TrainConfig):

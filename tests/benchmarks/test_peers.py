@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from musica.benchmarks import peers
-from musica.files.shape_io import read_image
+from musica.files.image_files import read_image
 from musica.geometry import crops
 from musica.jobs import inference
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from tiny_faces import write_faces
 
-from musica.files import shape_io
+from musica.files import landmark_files, list_files
 
 SCRIPT = Path(__file__).parents[2] / "data" / "blend_labels.py"
 
@@ -19,10 +19,10 @@ def run(folder, **keys):
 
 def test_labels_are_averaged_kept_or_dropped(tmp_path):
     write_faces(tmp_path, 3)
-    labels = [shape_io.read_landmarks(tmp_path / f"face{k}.pts") for k in range(3)]
+    labels = [landmark_files.read_landmarks(tmp_path / f"face{k}.pts") for k in range(3)]
     predictions = tmp_path / "predictions"
-    shape_io.write_landmarks(predictions / "face0.pts", labels[0] + [0.1, -0.1])
-    shape_io.write_landmarks(predictions / "face1.pts", labels[1] + 40)
+    landmark_files.write_landmarks(predictions / "face0.pts", labels[0] + [0.1, -0.1])
+    landmark_files.write_landmarks(predictions / "face1.pts", labels[1] + 40)
     result = run(
         tmp_path,
         image_dir=".",
@@ -32,8 +32,10 @@ def test_labels_are_averaged_kept_or_dropped(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "kept 2 of 3 faces" in result.stdout
-    assert shape_io.read_list(tmp_path / "blended/lists/list.txt") == ["face0.png", "face2.png"]
-    blended = [shape_io.read_landmarks(tmp_path / f"blended/labels/face{k}.pts") for k in (0, 2)]
+    assert list_files.read_list(tmp_path / "blended/lists/list.txt") == ["face0.png", "face2.png"]
+    blended = [
+        landmark_files.read_landmarks(tmp_path / f"blended/labels/face{k}.pts") for k in (0, 2)
+    ]
     np.testing.assert_allclose(blended[0], labels[0] + [0.05, -0.05], atol=1e-3)
     np.testing.assert_allclose(blended[1], labels[2], atol=1e-3)
     assert not (tmp_path / "blended/labels/face1.pts").exists()
@@ -41,17 +43,17 @@ def test_labels_are_averaged_kept_or_dropped(tmp_path):
 
 def test_shifted_labels_are_mended(tmp_path):
     write_faces(tmp_path, 3)
-    truth = [shape_io.read_landmarks(tmp_path / f"face{k}.pts") for k in range(3)]
+    truth = [landmark_files.read_landmarks(tmp_path / f"face{k}.pts") for k in range(3)]
     own_shifts = np.array([[0.2, 0.1], [0.1, 0.05], [-0.3, -0.2]])
     for k in range(3):
-        shape_io.write_landmarks(
+        landmark_files.write_landmarks(
             tmp_path / "off" / f"face{k}.pts", truth[k] + [0, 1] + own_shifts[k]
         )
         # A model that is right about where the face is, and wrong about one landmark.
         prediction = truth[k].copy()
         prediction[0, 0] += 0.5
         prediction[1, 0] -= 0.5
-        shape_io.write_landmarks(tmp_path / "predictions" / f"face{k}.pts", prediction)
+        landmark_files.write_landmarks(tmp_path / "predictions" / f"face{k}.pts", prediction)
     keys = dict(image_dir=".", gt_path="off", filenames="list.txt", prediction_dir="predictions")
     keys["largest_difference"] = 1
     result = run(tmp_path, **keys, label_weight=1, output="as_they_are")
@@ -60,7 +62,7 @@ def test_shifted_labels_are_mended(tmp_path):
     run(tmp_path, **keys, shift_x=-1, register=True, label_weight=1, output="registered")
     for k in range(3):
         for folder, expected in (("shifted", truth[k] + own_shifts[k]), ("registered", truth[k])):
-            labels = shape_io.read_landmarks(tmp_path / folder / f"labels/face{k}.pts")
+            labels = landmark_files.read_landmarks(tmp_path / folder / f"labels/face{k}.pts")
             np.testing.assert_allclose(labels, expected, atol=1e-3)
 
 

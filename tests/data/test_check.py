@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_faces import landmarks
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import landmark_files, list_files, writing
 from musica.geometry import crops
 
 DATA = Path(__file__).parents[2] / "data"
@@ -25,9 +25,9 @@ def face(folder, name, points, box=None):
     path = folder / "images" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((76, 92, 3), 99, np.uint8)).save(path)
-    shape_io.write_landmarks(path.with_suffix(".pts"), points)
+    landmark_files.write_landmarks(path.with_suffix(".pts"), points)
     box = crops.bounding_box(points) if box is None else np.array(box, float)
-    shape_io.write_box((folder / "bb" / name).with_suffix(".pts"), box)
+    landmark_files.write_box((folder / "bb" / name).with_suffix(".pts"), box)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 
 def run(folder, *names, **keys):
-    shape_io.write_text(folder / "lists/all.txt", "\n".join(names))
+    writing.write_text(folder / "lists/all.txt", "\n".join(names))
     return check.check(check.CheckConfig(folder=str(folder), **keys))
 
 
@@ -48,7 +48,7 @@ def break_image(folder):
 
 
 def cut_points(folder):
-    shape_io.write_landmarks(folder / "images/good0.pts", landmarks(0)[:5])
+    landmark_files.write_landmarks(folder / "images/good0.pts", landmarks(0)[:5])
 
 
 def break_points(folder):
@@ -61,7 +61,7 @@ def remove_box(folder):
 
 def other_box(*box):
     def change(folder):
-        shape_io.write_box(folder / "bb/good0.pts", np.array(box, float))
+        landmark_files.write_box(folder / "bb/good0.pts", np.array(box, float))
 
     return change
 
@@ -144,7 +144,7 @@ def test_contact_sheets_and_filtered_lists(folder, capsys, monkeypatch):
     report = folder / "report"
     assert run(folder, *GOOD, GOOD[2], GOOD[2], output_dir=str(report), sheets=2)
     assert sorted(os.listdir(report)) == ["all_1.png", "all_2.png", "all_faulty_1.png", "lists"]
-    assert shape_io.read_list(report / "lists/all.txt") == [GOOD[2]] * 3
+    assert list_files.read_list(report / "lists/all.txt") == [GOOD[2]] * 3
     height = check.TILE + 2 * check.CAPTION
     sheets = [np.asarray(Image.open(report / f"all_{number}.png"), int) for number in (1, 2)]
     assert {sheet.shape for sheet in sheets} == {(height, 2 * check.TILE, 3)}
@@ -189,7 +189,7 @@ def test_a_name_no_file_can_have(folder, capsys):
 
 
 def test_as_a_command(folder):
-    shape_io.write_text(folder / "lists/all.txt", "\n".join(["missing.png", *GOOD]))
+    writing.write_text(folder / "lists/all.txt", "\n".join(["missing.png", *GOOD]))
     command = [sys.executable, DATA / "check.py", f"--folder={folder}"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1

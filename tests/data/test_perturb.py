@@ -7,9 +7,9 @@ import pytest
 from tiny_faces import blobs, landmarks, write_faces, write_list
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files
+from musica.files.annotated_faces import is_held_out
 from musica.geometry import crops
-from musica.training.dataset import is_held_out
 
 perturb = importlib.import_module("perturb")
 
@@ -32,8 +32,12 @@ def keys(tmp_path):
 def read(folder, index):
     """Pixels, landmarks and box of a face in a data set."""
     image = folder / "images" / f"face{index}.png"
-    points = shape_io.read_landmarks(image.with_suffix(".pts"), 68)
-    return shape_io.read_image(image), points, shape_io.read_box(folder / f"bb/face{index}.pts")
+    points = landmark_files.read_landmarks(image.with_suffix(".pts"), 68)
+    return (
+        image_files.read_image(image),
+        points,
+        landmark_files.read_box(folder / f"bb/face{index}.pts"),
+    )
 
 
 @pytest.mark.parametrize("degrees", [-90, -47.3, 0, 30, 90])
@@ -67,8 +71,8 @@ def test_rolled_set(keys, tmp_path, capsys):
     assert not perturb.perturb(perturb.PerturbConfig(kind="roll", **keys))
     assert "3 faces written" in capsys.readouterr().out
     out = tmp_path / "out"
-    assert len(shape_io.read_list(out / "lists/all.txt")) == 3
-    assert shape_io.read_list(out / "lists/one.txt") == ["face1.png"]
+    assert len(list_files.read_list(out / "lists/all.txt")) == 3
+    assert list_files.read_list(out / "lists/one.txt") == ["face1.png"]
     rolls = []
     for index in range(3):
         pixels, points, box = read(out, index)
@@ -87,7 +91,7 @@ def test_noisy_boxes(keys, tmp_path):
     for index in range(3):
         pixels, points, box = read(tmp_path / "out", index)
         np.testing.assert_array_equal(
-            pixels, shape_io.read_image(tmp_path / f"set/face{index}.png")
+            pixels, image_files.read_image(tmp_path / f"set/face{index}.png")
         )
         np.testing.assert_allclose(points, landmarks(index), atol=1e-3)
         tight = crops.bounding_box(points)
@@ -100,14 +104,14 @@ def test_noisy_boxes(keys, tmp_path):
 
 def test_labels_of_another_folder_and_faces_that_were_held_out(keys, tmp_path):
     for index in range(3):
-        shape_io.write_landmarks(tmp_path / f"labels/face{index}.pts", landmarks(index) + 1)
+        landmark_files.write_landmarks(tmp_path / f"labels/face{index}.pts", landmarks(index) + 1)
     held_out = [index for index in range(3) if is_held_out(f"face{index}.png", 0.7)]
     assert 0 < len(held_out) < 3
     more = {"gt_path": str(tmp_path / "labels"), "held_out_share": 0.7}
     assert not perturb.perturb(perturb.PerturbConfig(kind="box", **keys, **more))
     out = tmp_path / "out"
     names = [f"face{index}.png" for index in held_out]
-    assert shape_io.read_list(out / "lists/all.txt") == names
+    assert list_files.read_list(out / "lists/all.txt") == names
     _, points, _ = read(out, held_out[0])
     np.testing.assert_allclose(points, landmarks(held_out[0]) + 1, atol=1e-3)
 

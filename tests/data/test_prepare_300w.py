@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_faces import landmarks
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import landmark_files, list_files
 
 prepare_300w = importlib.import_module("prepare_300w")
 
@@ -40,7 +40,7 @@ def config(folder, **keys):
 
 
 def names(source, title):
-    return shape_io.read_list(source / "out/lists" / f"{title}.txt")
+    return list_files.read_list(source / "out/lists" / f"{title}.txt")
 
 
 def test_lists_and_files(source, capsys):
@@ -55,9 +55,9 @@ def test_lists_and_files(source, capsys):
     for seed, (name, original) in enumerate(zip(written, FILES, strict=True)):
         image = source / "out/images" / name
         assert image.read_bytes() == (source / "300w" / original).read_bytes()
-        points = shape_io.read_landmarks(image.with_suffix(".pts"), 68)
+        points = landmark_files.read_landmarks(image.with_suffix(".pts"), 68)
         np.testing.assert_allclose(points, landmarks(seed), atol=1e-3)
-        box = shape_io.read_box((source / "out/bb" / name).with_suffix(".pts"))
+        box = landmark_files.read_box((source / "out/bb" / name).with_suffix(".pts"))
         np.testing.assert_allclose(box[:2], landmarks(seed).min(axis=0)[::-1], atol=1e-3)
     captured = capsys.readouterr()
     assert captured.out.endswith(f"9 faces written to {source / 'out'}\n")
@@ -78,16 +78,16 @@ def test_published_counts_are_not_warned_of(source, monkeypatch, capsys):
 def test_boxes_of_mdm(source, capsys):
     box = np.array([5.0, 6.0, 70.25, 71.5])
     for name in (TRAIN[1], "300w/indoor_001.png"):
-        shape_io.write_box((source / "bbs" / name).with_suffix(".pts"), box)
+        landmark_files.write_box((source / "bbs" / name).with_suffix(".pts"), box)
     assert not prepare_300w.prepare(config(source, boxes="folder", bb_root=str(source / "bbs")))
     for name in (TRAIN[1], "300w/indoor_001.png"):
-        written = shape_io.read_box((source / "out/bb" / name).with_suffix(".pts"))
+        written = landmark_files.read_box((source / "out/bb" / name).with_suffix(".pts"))
         np.testing.assert_allclose(written, box)
     assert "7 in their landmarks' box for want of another" in capsys.readouterr().out
 
 
 def test_a_bad_box_leaves_its_face_out(source, capsys):
-    shape_io.write_box(source / "bbs/afw/134212_1.pts", [np.float64(9), 9, 2, 9])
+    landmark_files.write_box(source / "bbs/afw/134212_1.pts", [np.float64(9), 9, 2, 9])
     assert prepare_300w.prepare(config(source, boxes="folder", bb_root=str(source / "bbs")))
     assert "skipped 'afw/134212_1.jpg': the box" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from scipy.sparse import csc_array
 from tiny_faces import landmarks
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files
 
 prepare_cofw68 = importlib.import_module("prepare_cofw68")
 
@@ -57,15 +57,15 @@ def config(source, **keys):
 
 def test_pixels_and_points(source, capsys):
     assert not prepare_cofw68.prepare(config(source))
-    names = shape_io.read_list(source / "out/lists/cofw68_test.txt")
+    names = list_files.read_list(source / "out/lists/cofw68_test.txt")
     assert names == ["cofw68/001.png", "cofw68/002.png"]
     for seed, (name, image) in enumerate(zip(names, IMAGES, strict=True)):
         path = source / "out/images" / name
         expected = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-        np.testing.assert_array_equal(shape_io.read_image(path), expected)
-        points = shape_io.read_landmarks(path.with_suffix(".pts"), 68)
+        np.testing.assert_array_equal(image_files.read_image(path), expected)
+        points = landmark_files.read_landmarks(path.with_suffix(".pts"), 68)
         np.testing.assert_allclose(points, landmarks(seed), atol=1e-3)
-        box = shape_io.read_box((source / "out/bb" / name).with_suffix(".pts"))
+        box = landmark_files.read_box((source / "out/bb" / name).with_suffix(".pts"))
         np.testing.assert_allclose(box[:2], landmarks(seed).min(axis=0)[::-1], atol=1e-3)
     captured = capsys.readouterr()
     assert captured.out.endswith(f"cofw68_test: 2 faces\n2 faces written to {source / 'out'}\n")
@@ -89,7 +89,7 @@ def test_bad_annotations_are_left_out(source, capsys, points, message):
         (source / "test_annotations/2_points.mat").write_bytes(b"\x80\x04")
     assert prepare_cofw68.prepare(config(source))
     assert message in capsys.readouterr().err
-    assert shape_io.read_list(source / "out/lists/cofw68_test.txt") == ["cofw68/001.png"]
+    assert list_files.read_list(source / "out/lists/cofw68_test.txt") == ["cofw68/001.png"]
 
 
 def test_annotations_without_an_image_are_left_out(source, capsys):
@@ -123,7 +123,7 @@ def test_what_is_no_image_is_left_out(source, capsys, kind):
         file["IsT"][0, 0] = hostile_cell(kind, file, source)
     assert prepare_cofw68.prepare(config(source))
     assert "skipped image 1 of" in capsys.readouterr().err
-    assert shape_io.read_list(source / "out/lists/cofw68_test.txt") == ["cofw68/002.png"]
+    assert list_files.read_list(source / "out/lists/cofw68_test.txt") == ["cofw68/002.png"]
 
 
 def test_what_is_no_file_of_images_is_refused(source):

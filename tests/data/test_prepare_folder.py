@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_faces import landmarks
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import landmark_files, list_files
 
 prepare_folder = importlib.import_module("prepare_folder")
 
@@ -28,7 +28,7 @@ def face(folder, name, count=68, suffix=".pts"):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((76, 92, 3), 99, np.uint8)).save(path)
     points = landmarks(len(name), count)
-    shape_io.write_landmarks(path.with_suffix(suffix), points)
+    landmark_files.write_landmarks(path.with_suffix(suffix), points)
     return points
 
 
@@ -42,11 +42,11 @@ def test_pts_and_ljson_in_folders_below(tmp_path, capsys):
     second = face(tmp_path, "sub/c.d.png", suffix=".ljson")
     assert not prepare_folder.prepare(config(tmp_path))
     out = tmp_path / "out"
-    assert shape_io.read_list(out / "lists/mine.txt") == ["mine/a b.JPG", "mine/sub/c.d.png"]
+    assert list_files.read_list(out / "lists/mine.txt") == ["mine/a b.JPG", "mine/sub/c.d.png"]
     for name, points in (("a b", first), ("sub/c.d", second)):
-        found = shape_io.read_landmarks(out / f"images/mine/{name}.pts", 68)
+        found = landmark_files.read_landmarks(out / f"images/mine/{name}.pts", 68)
         np.testing.assert_allclose(found, points, atol=1e-3)
-        box = shape_io.read_box(out / f"bb/mine/{name}.pts")
+        box = landmark_files.read_box(out / f"bb/mine/{name}.pts")
         np.testing.assert_allclose(box[2:], points.max(axis=0)[::-1], atol=1e-3)
     captured = capsys.readouterr()
     assert captured.out == f"mine: 2 faces\n2 faces written to {out}\n" and not captured.err
@@ -56,13 +56,13 @@ def test_98_points_under_another_name(tmp_path):
     face(tmp_path, "a.png", 98)
     assert not prepare_folder.prepare(config(tmp_path, landmark_count=98, name="wide", repeat=2))
     for title in ("wide", "wide_mahal"):
-        assert shape_io.read_list(tmp_path / f"out/lists/{title}.txt") == ["wide/a.png"]
+        assert list_files.read_list(tmp_path / f"out/lists/{title}.txt") == ["wide/a.png"]
 
 
 def test_points_that_count_from_0_are_written_from_1(tmp_path):
     points = face(tmp_path, "a.png")
     assert not prepare_folder.prepare(config(tmp_path, index_base=0))
-    found = shape_io.read_landmarks(tmp_path / "out/images/mine/a.pts")
+    found = landmark_files.read_landmarks(tmp_path / "out/images/mine/a.pts")
     np.testing.assert_allclose(found, points + 1, atol=1e-3)
 
 
@@ -72,7 +72,7 @@ def test_a_scheme_of_ones_own(tmp_path, capsys):
     (tmp_path / "five.json").write_text(json.dumps(FIVE))
     assert prepare_folder.prepare(config(tmp_path, scheme=str(tmp_path / "five.json")))
     assert "68 points where 5 are needed" in capsys.readouterr().err
-    assert shape_io.read_list(tmp_path / "out/lists/mine.txt") == ["mine/a.png"]
+    assert list_files.read_list(tmp_path / "out/lists/mine.txt") == ["mine/a.png"]
     assert json.loads((tmp_path / "out/scheme.json").read_text()) == FIVE
 
 

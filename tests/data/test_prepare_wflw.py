@@ -13,9 +13,8 @@ from PIL import Image
 from tiny_faces import landmarks
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import annotated_faces, landmark_files, list_files
 from musica.geometry.box_conventions import overlaps
-from musica.training import dataset
 
 DATA = Path(__file__).parents[2] / "data"
 layout, prepare_wflw = map(importlib.import_module, ("layout", "prepare_wflw"))
@@ -68,7 +67,7 @@ def refuse(*_):
 
 
 def names(source, title):
-    return shape_io.read_list(source / "data/wflw/lists" / f"{title}.txt")
+    return list_files.read_list(source / "data/wflw/lists" / f"{title}.txt")
 
 
 def test_each_face_becomes_a_picture_of_its_own(source, capsys):
@@ -93,9 +92,9 @@ def test_each_face_becomes_a_picture_of_its_own(source, capsys):
         written = (output / "images" / name).read_bytes()
         original = MEETING if "Meeting" in name else PARADE
         assert written == (source / "WFLW_images" / original).read_bytes()
-        found = shape_io.read_landmarks((output / "images" / name).with_suffix(".pts"), 98)
+        found = landmark_files.read_landmarks((output / "images" / name).with_suffix(".pts"), 98)
         np.testing.assert_allclose(found, points, atol=1e-3)
-    faces = dataset.read_faces(
+    faces = annotated_faces.read_faces(
         [output / "lists/wflw_train.txt"], output / "images", None, output / "bb", 98
     )
     (top, left), (bottom, right) = FACES[1].min(axis=0), FACES[1].max(axis=0)
@@ -117,7 +116,7 @@ def test_coordinates_are_0_based_and_points_files_1_based(source):
 def test_official_boxes(source):
     prepare_wflw.prepare(config(source, boxes="official"))
     path = (source / "data/wflw/bb" / names(source, "wflw_test")[0]).with_suffix(".pts")
-    np.testing.assert_allclose(shape_io.read_box(path), [11, 12, 55, 56])
+    np.testing.assert_allclose(landmark_files.read_box(path), [11, 12, 55, 56])
 
 
 @pytest.mark.parametrize("link", [True, False])
@@ -218,7 +217,7 @@ def test_detected_boxes(source, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "musica.alignment.detector", detector)
     assert not prepare_wflw.prepare(config(source, boxes="detector"))
     boxes = [
-        shape_io.read_box((source / "data/wflw/bb" / name).with_suffix(".pts"))
+        landmark_files.read_box((source / "data/wflw/bb" / name).with_suffix(".pts"))
         for name in names(source, "wflw_train")
     ]
     np.testing.assert_allclose(boxes[0], near, atol=1e-3)

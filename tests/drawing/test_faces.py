@@ -6,11 +6,12 @@ from PIL import Image
 
 from musica.alignment.aligner import Face
 from musica.drawing.faces import FACE_SIZE, GREEN, PART_COLOURS, DrawnFace, draw_face, draw_faces
-from musica.drawing.folder import ShowConfig, find_image, show
+from musica.drawing.folder import ShowConfig, show
 from musica.drawing.labels import Caption, number_directions, place_captions
 from musica.drawing.pen import RED, TILE
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import landmark_files
+from musica.files.image_files import find_image
 from musica.geometry.landmarks import IBUG_68, SCHEMES, WFLW_98
 
 
@@ -205,9 +206,9 @@ def folders(tmp_path):
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (90, 90), 100).save(image)
         points = tmp_path / "estimated" / f"{name}.pts"
-        shape_io.write_landmarks(points, ellipse(5, (45, 45), 30))
-        shape_io.write_estimate(points.with_suffix(".txt"), 0.05)
-        shape_io.write_box(tmp_path / "boxes" / f"{name}.pts", (15, 15, 75, 75))
+        landmark_files.write_landmarks(points, ellipse(5, (45, 45), 30))
+        landmark_files.write_estimate(points.with_suffix(".txt"), 0.05)
+        landmark_files.write_box(tmp_path / "boxes" / f"{name}.pts", (15, 15, 75, 75))
     return tmp_path
 
 
@@ -224,7 +225,7 @@ def test_show_flm_on_image(folders, capsys):
     assert "2 pictures written" in capsys.readouterr().out
     assert share(Image.open(folders / "pictures/sub/two.png"), RED) > 0.005
 
-    shape_io.write_landmarks(folders / "estimated" / "lost.pts", np.ones((3, 2)))
+    landmark_files.write_landmarks(folders / "estimated" / "lost.pts", np.ones((3, 2)))
     assert show(config)
     captured = capsys.readouterr()
     assert "2 pictures written" in captured.out and "1 skipped" in captured.out

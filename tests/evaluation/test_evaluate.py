@@ -13,7 +13,7 @@ from musica.cli import config
 from musica.errors import InputError
 from musica.evaluation import report
 from musica.evaluation.evaluate import DataEntry, EvaluateConfig, Subset, evaluate
-from musica.files import shape_io
+from musica.files import landmark_files
 
 
 def true_face():
@@ -26,9 +26,11 @@ def true_face():
 def write_method(folder, errors, estimates=None):
     """Writes estimates that are off by the given share of the eye corners' distance."""
     for name, error in errors.items():
-        shape_io.write_landmarks(folder / f"{name}.pts", true_face() + np.array([0, 100 * error]))
+        landmark_files.write_landmarks(
+            folder / f"{name}.pts", true_face() + np.array([0, 100 * error])
+        )
         if estimates:
-            shape_io.write_estimate(folder / f"{name}.txt", estimates[name])
+            landmark_files.write_estimate(folder / f"{name}.txt", estimates[name])
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def entry(tmp_path):
     """Three faces, one in a subfolder: errors 0.02, 0.04, 0.12; the estimates rank them well."""
     errors = {"a": 0.02, "b": 0.04, "sub/c.d": 0.12}
     for name in errors:
-        shape_io.write_landmarks(tmp_path / "truth" / f"{name}.pts", true_face())
+        landmark_files.write_landmarks(tmp_path / "truth" / f"{name}.pts", true_face())
     write_method(tmp_path / "ours", errors, {"a": 0.03, "b": 0.05, "sub/c.d": 0.1})
     return DataEntry(
         gt_dir=str(tmp_path / "truth"), estimated_dir=str(tmp_path / "ours"), desc="Ours"
@@ -92,7 +94,7 @@ def test_intersect_data_compares_common_faces(entry, tmp_path, capsys):
 
 
 def test_intersect_data_needs_a_common_face(entry, tmp_path):
-    shape_io.write_landmarks(tmp_path / "truth" / "z.pts", true_face())
+    landmark_files.write_landmarks(tmp_path / "truth" / "z.pts", true_face())
     write_method(tmp_path / "theirs", {"z": 0.05})
     theirs = DataEntry(gt_dir=entry.gt_dir, estimated_dir=str(tmp_path / "theirs"))
     with pytest.raises(InputError, match="no face in common"):
@@ -106,7 +108,7 @@ def test_box_normaliser_says_which_box(entry, tmp_path, capsys):
     assert "NME (box): 6.00%" in output  # sqrt(200 * 50) = 100
 
     for name in ("a", "b", "sub/c.d"):
-        shape_io.write_box(tmp_path / "boxes" / f"{name}.pts", [0, 0, 400, 100])
+        landmark_files.write_box(tmp_path / "boxes" / f"{name}.pts", [0, 0, 400, 100])
     given = DataEntry(entry.image_dir, entry.gt_dir, str(tmp_path / "boxes"), entry.estimated_dir)
     evaluate(EvaluateConfig(Data=[given], normalization="box"))
     output = capsys.readouterr().out
@@ -179,8 +181,8 @@ def test_numbers_are_the_same_whoever_wrote_the_files(entry, tmp_path, capsys, i
 def test_published_numbers_stand_beside_ours(tmp_path, capsys):
     face = np.stack([np.linspace(0, 50, 98), np.linspace(0, 200, 98)], axis=1)
     face[60], face[72] = (30, 50), (30, 150)
-    shape_io.write_landmarks(tmp_path / "truth" / "a.pts", face)
-    shape_io.write_landmarks(tmp_path / "ours" / "a.pts", face + np.array([0, 5]))
+    landmark_files.write_landmarks(tmp_path / "truth" / "a.pts", face)
+    landmark_files.write_landmarks(tmp_path / "ours" / "a.pts", face + np.array([0, 5]))
     blur = Subset(filenames=write_list(tmp_path / "blur.txt", "a.jpg"))
     entry = DataEntry(
         gt_dir=str(tmp_path / "truth"), estimated_dir=str(tmp_path / "ours"), flm_count=98
@@ -212,7 +214,7 @@ def test_published_numbers_of_something_else(entry, values, message):
 
 def test_truth_may_be_ljson(entry, tmp_path, capsys):
     (tmp_path / "truth" / "a.pts").unlink()
-    shape_io.write_landmarks(tmp_path / "truth" / "a.ljson", true_face())
+    landmark_files.write_landmarks(tmp_path / "truth" / "a.ljson", true_face())
     assert not evaluate(EvaluateConfig(Data=[entry]))
     assert "faces: 3" in capsys.readouterr().out
 
@@ -222,7 +224,7 @@ def test_bad_faces_are_reported_counted_and_skipped(entry, tmp_path, capsys):
     write_method(ours, {"no_truth": 0.1})
     (ours / "b.txt").write_text("unknown")
     (ours / "junk.pts").write_text("junk")
-    shape_io.write_landmarks(ours / "short.pts", true_face()[:5])
+    landmark_files.write_landmarks(ours / "short.pts", true_face()[:5])
     (ours / os.fsdecode(b"z\n\xff.pts")).write_text("no name")
     assert evaluate(EvaluateConfig(Data=[entry]))
     output, errors = capsys.readouterr()
@@ -264,7 +266,7 @@ def test_writes_tables_and_plots(entry, tmp_path, capsys):
 
 def test_without_data_it_evaluates_the_builtin_faces(monkeypatch, capsys):
     def align_builtin_faces(folder):
-        shape_io.write_landmarks(Path(folder) / "truth" / "x.pts", true_face())
+        landmark_files.write_landmarks(Path(folder) / "truth" / "x.pts", true_face())
         write_method(Path(folder) / "estimated", {"x": 0.03}, {"x": 0.03})
 
     monkeypatch.setattr(evaluate_command, "align_builtin_faces", align_builtin_faces)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from musica.evaluation import html_report, metrics, published, report
-from musica.files import shape_io
+from musica.files import image_files
 
 HOSTILE = "</style><script>alert('a & b')</script>\""
 FACTS = {"skipped": 0, "metric": "NME", "normalization": "ocular", "normaliser": HOSTILE}
@@ -88,7 +88,7 @@ def embedded(page):
 def test_pictures_are_embedded_crops(write, tmp_path):
     pixels = np.zeros((400, 180, 3), np.uint8)
     pixels[:90] = 255  # above the crop
-    shape_io.write_image(tmp_path / "images/face0.png", Image.fromarray(pixels))
+    image_files.write_image(tmp_path / "images/face0.png", Image.fromarray(pixels))
     (window, picture), *others = embedded(write(results(1, tmp_path / "images")))
     # The centre is 150, 150; the estimate reaches to 201, and 15 % are added.
     assert window == [91, 91, 180 - 91, 209 - 91] and not others
@@ -97,14 +97,14 @@ def test_pictures_are_embedded_crops(write, tmp_path):
 
 
 def test_landmarks_are_drawn_at_the_centres_of_their_pixels(write, tmp_path):
-    shape_io.write_image(tmp_path / "images/face0.png", Image.new("RGB", (300, 300)))
+    image_files.write_image(tmp_path / "images/face0.png", Image.new("RGB", (300, 300)))
     page = write(results(1, tmp_path / "images"))
     truth, estimate = re.findall(r'<g class="\w+"><path d="M([\d.]+ [\d.]+)L', page)
     assert (truth, estimate) == ("100.50 100.50", "101.50 100.50")
 
 
 def test_a_wild_estimate_does_not_shrink_the_face(write, tmp_path):
-    shape_io.write_image(tmp_path / "images/face0.png", Image.new("RGB", (900, 900)))
+    image_files.write_image(tmp_path / "images/face0.png", Image.new("RGB", (900, 900)))
     page = write(results(1, tmp_path / "images", shift=1e12))
     assert 'viewBox="0.0 0.0 300.0 300.0"' in page  # three times the face's 100 pixels
 
@@ -121,6 +121,6 @@ def test_a_picture_that_cannot_be_read_is_named(write, tmp_path, capsys):
 
 def test_plots_are_embedded(write, tmp_path):
     path = tmp_path / "plot.png"
-    shape_io.write_image(path, Image.new("RGB", (2, 2)))
+    image_files.write_image(path, Image.new("RGB", (2, 2)))
     content = base64.b64encode(path.read_bytes()).decode()
     assert f'<img alt="plot" src="data:image/png;base64,{content}">' in write(results(1), [path])

@@ -21,11 +21,11 @@ from musica.cli import config
 from musica.errors import InputError
 from musica.evaluation import metrics
 from musica.evaluation.evaluate import EvaluateConfig, evaluate
-from musica.files import shape_io
+from musica.files import annotated_faces, image_files, landmark_files, writing
 from musica.jobs.inference import InferenceConfig, infer
 from musica.models.mdm import MDM
 from musica.models.musica import MuSiCa
-from musica.training import dataset, trainer
+from musica.training import trainer
 from musica.training.configuration import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def load(folder, name, **overrides):
 
 def write_face(path, seed, count):
     points = tiny_faces.landmarks(seed, count)
-    shape_io.write_image(path, Image.fromarray(tiny_faces.blobs(tiny_faces.SIZE, points)))
+    image_files.write_image(path, Image.fromarray(tiny_faces.blobs(tiny_faces.SIZE, points)))
     return points
 
 
@@ -66,7 +66,7 @@ def root(tmp_path_factory):
         shutil.copytree(ROOT / "experiments" / name, root / "experiments" / name)
     for seed, name in enumerate(TRAIN + TEST + PRIVATE):
         path = root / "300w" / name
-        shape_io.write_landmarks(path.with_suffix(".pts"), write_face(path, seed, 68))
+        landmark_files.write_landmarks(path.with_suffix(".pts"), write_face(path, seed, 68))
     for split in ("train", "test"):
         lines = []
         for seed in range(2):
@@ -75,7 +75,7 @@ def root(tmp_path_factory):
             numbers = " ".join(f"{value:.3f}" for value in points)
             lines.append(f"{numbers} 10 10 70 70 1 1 1 1 1 1 {name}")
         path = root / "annotations" / f"list_98pt_rect_attr_{split}.txt"
-        shape_io.write_text(path, "\n".join(lines))
+        writing.write_text(path, "\n".join(lines))
     prepare_300w.prepare(
         prepare_300w.Config300W(source=str(root / "300w"), output=str(root / "data/300w"))
     )
@@ -192,7 +192,7 @@ def test_models_are_compared_on_the_same_faces(root, tmp_path):
     assert [row["iterations"] for row in found] == ["3.00", "1.00", "4.00"]
     costs = [models["musica"].multiply_adds[i] for i in (2, 0)] + models["mdm"].multiply_adds[3:]
     assert [row["M multiply-adds"] for row in found] == [f"{cost / 1e6:.2f}" for cost in costs]
-    (face,) = dataset.read_faces(
+    (face,) = annotated_faces.read_faces(
         [data / "lists/300w_common.txt"], data / "images", None, data / "bb"
     )
     for row, (name, count) in zip(found, (("musica", 3), ("musica", 1), ("mdm", 4)), strict=True):

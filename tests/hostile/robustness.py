@@ -21,7 +21,7 @@ import numpy as np
 from hostile_pictures import check_results
 from PIL import Image, ImageEnhance
 
-from musica.files import shape_io
+from musica.files import landmark_files
 from musica.jobs import tasks
 from musica.models.loading import SHIPPED_LITE_MODEL
 
@@ -127,9 +127,9 @@ def half_written(results: Path) -> list[str]:
     for path in results.rglob("[!.]*"):
         try:
             if path.suffix == ".pts":
-                shape_io.read_landmarks(path, 68)
+                landmark_files.read_landmarks(path, 68)
             elif path.suffix == ".txt":
-                shape_io.read_estimate(path)
+                landmark_files.read_estimate(path)
         except ValueError as error:
             broken.append(str(error))
     return broken

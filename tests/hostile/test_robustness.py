@@ -16,16 +16,16 @@ from PIL import Image
 
 from musica.alignment import detector
 from musica.alignment.aligner import Face
-from musica.alignment.lite import DESCRIPTION
 from musica.cli import command, config
 from musica.drawing.folder import ShowConfig
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import image_files, landmark_files, list_files, reference_shape_files, writing
 from musica.formats import checkpoint
-from musica.geometry import crops, mean_shape
+from musica.geometry import crops
 from musica.jobs import inference
 from musica.jobs.inference import InferenceConfig
 from musica.jobs.tasks import Predictions, Task, photo_tasks
+from musica.models.lite_model import DESCRIPTION
 from musica.models.loading import SHIPPED_LITE_MODEL, SHIPPED_MODEL, load_any_model
 from musica.models.model_file import check_description, check_keras_file
 
@@ -71,7 +71,7 @@ def aligned(folder, tasks, face=FACE):
 def pictures(tmp_path):
     paths = [tmp_path / "pictures" / f"{name}.png" for name in "abc"]
     for path in paths:
-        shape_io.write_image(path, Image.new("RGB", (50, 50)))
+        image_files.write_image(path, Image.new("RGB", (50, 50)))
     return [Task(path.stem, path) for path in paths]
 
 
@@ -111,7 +111,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_table_whole(tmp_path, pictures,
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shape_io, "write_landmarks", full)
+    monkeypatch.setattr(landmark_files, "write_landmarks", full)
     with pytest.raises(OSError, match="No space left"):
         aligned(tmp_path, pictures)
 
@@ -127,7 +127,7 @@ def test_a_row_that_was_cut_off_is_done_again(tmp_path, pictures):
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path, pictures):
     (tmp_path / "sub").mkdir()
-    rest, other = tmp_path / f"sub/{shape_io.TEMPORARY}x.pts", tmp_path / "sub/.other"
+    rest, other = tmp_path / f"sub/{writing.TEMPORARY}x.pts", tmp_path / "sub/.other"
     rest.touch()
     other.touch()
     aligned(tmp_path, pictures)
@@ -135,7 +135,7 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path, pictures):
 
 
 def test_broken_links_and_locked_folders_are_bad_pictures(tmp_path, monkeypatch, capsys):
-    shape_io.write_image(tmp_path / "in/a.png", Image.new("RGB", (50, 50)))
+    image_files.write_image(tmp_path / "in/a.png", Image.new("RGB", (50, 50)))
     (tmp_path / "in/gone.png").symlink_to("nowhere")
     (tmp_path / "in/circle.png").symlink_to("circle.png")
     (tmp_path / "in/around").symlink_to(tmp_path / "in")
@@ -173,10 +173,10 @@ def test_files_that_never_end_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     (tmp_path / "a.pts").symlink_to("/dev/zero")
     for read, name in (
-        (shape_io.read_estimate, "a.txt"),
-        (shape_io.read_list, "a.txt"),
-        (shape_io.read_image, "a.png"),
-        (shape_io.read_landmarks, "a.pts"),
+        (landmark_files.read_estimate, "a.txt"),
+        (list_files.read_list, "a.txt"),
+        (image_files.read_image, "a.png"),
+        (landmark_files.read_landmarks, "a.pts"),
     ):
         with pytest.raises(InputError, match=name):
             read(tmp_path / name)
@@ -216,21 +216,21 @@ def test_landmarks_beyond_reason(tmp_path):
     path = tmp_path / "a.pts"
     path.write_text(f"version: 1\nn_points: {'9' * 5000}\n{{\n1 2\n}}\n")
     with pytest.raises(InputError, match="declares"):
-        shape_io.read_landmarks(path)
+        landmark_files.read_landmarks(path)
     path.write_text("version: 1\nn_points: 01\n{\n1 2\n}\n")
-    assert len(shape_io.read_landmarks(path)) == 1
+    assert len(landmark_files.read_landmarks(path)) == 1
     path.write_text("version: 1\nn_points: 1\n{\n1e300 2\n}\n")
     with pytest.raises(InputError, match="too far"):
-        shape_io.read_landmarks(path)
-    path.write_bytes(b"\n" * (shape_io.MAX_LANDMARK_BYTES + 1))
+        landmark_files.read_landmarks(path)
+    path.write_bytes(b"\n" * (landmark_files.MAX_LANDMARK_BYTES + 1))
     with pytest.raises(InputError, match="too large"):
-        shape_io.read_landmarks(path)
+        landmark_files.read_landmarks(path)
 
 
 def test_pixels_that_are_no_numbers(tmp_path, recwarn):
     pixels = np.float32([[np.nan, np.inf], [-np.inf, 5.0], [-1e38, 1e38]])
     Image.fromarray(pixels).save(tmp_path / "a.tif")
-    found = shape_io.read_image(tmp_path / "a.tif")[..., 0]
+    found = image_files.read_image(tmp_path / "a.tif")[..., 0]
     assert found.tolist() == [[128, 128], [128, 128], [0, 255]]
     assert not recwarn
 
@@ -265,7 +265,7 @@ def test_a_pickle_sets_no_memory_aside(tmp_path, index):
     good = pickle.dumps(np.zeros((5, 2)), protocol=2)
     (tmp_path / "a.pkl").write_bytes(good[:2] + b"]" + index + b"0" + good[2:])
     with pytest.raises(InputError, match="objects that it cannot have"):
-        mean_shape.read_reference_shape(tmp_path / "a.pkl", import_pickle=True)
+        reference_shape_files.read_reference_shape(tmp_path / "a.pkl", import_pickle=True)
 
 
 def test_a_checkpoint_that_declares_too_much(tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ from tiny_faces import write_faces, write_list
 
 from musica.errors import InputError
 from musica.evaluation import metrics
-from musica.files import shape_io
-from musica.geometry import mean_shape
+from musica.files import annotated_faces, landmark_files
+from musica.geometry import reference_shape
 from musica.jobs.attention import AttentionConfig, analyse
 from musica.jobs.attention_measurement import measure
 from musica.jobs.attention_report import lines, summarise
@@ -39,9 +39,9 @@ def folder(tmp_path_factory):
     """Faces, their list, and a model."""
     folder = tmp_path_factory.mktemp("faces")
     write_faces(folder, FACES)
-    faces = dataset.read_faces([folder / "list.txt"], folder)
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder)
     landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
-    tiny_model(reference_shape=mean_shape.reference_shape(landmarks, boxes, 40)).save(
+    tiny_model(reference_shape=reference_shape.reference_shape(landmarks, boxes, 40)).save(
         folder / "model.keras"
     )
     return folder
@@ -56,7 +56,7 @@ def model(folder):
 
 @pytest.fixture(scope="module")
 def samples(folder, model):
-    faces = dataset.read_faces([folder / "list.txt"], folder)
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder)
     return dataset.FaceSamples(faces, model.reference_shape, box_size=40)
 
 
@@ -165,7 +165,7 @@ def test_an_order_that_is_the_same_correlates_fully(model, measured):
 def test_bad_faces_are_reported_and_left_out(folder, keys, tmp_path, capsys):
     (folder / "broken.png").write_text("not an image")
     points = np.random.default_rng(0).uniform(9, 50, (68, 2))
-    shape_io.write_landmarks(folder / "broken.pts", points)
+    landmark_files.write_landmarks(folder / "broken.pts", points)
     listed = write_list(tmp_path / "list.txt", "broken.png", "face0.png", "face1.png")
     assert analyse(AttentionConfig(**{**keys, "eval_filenames": [listed]}))
     captured = capsys.readouterr()

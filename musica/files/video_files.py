@@ -14,7 +14,8 @@ from types import ModuleType
 import numpy as np
 
 from musica.errors import InputError
-from musica.files.shape_io import MAX_IMAGE_PIXELS, replacing
+from musica.files.image_files import MAX_IMAGE_PIXELS
+from musica.files.writing import replacing
 
 # OpenCV's name of MPEG-4, which every build of it writes.
 CODEC = "mp4v"
