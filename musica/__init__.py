@@ -42,8 +42,9 @@ from typing import TYPE_CHECKING, Any
 from musica._registration import register_models
 
 if TYPE_CHECKING:
-    from musica.alignment.aligner import Face, FaceAligner
+    from musica.alignment.aligner import FaceAligner
     from musica.alignment.detector import FaceDetector
+    from musica.alignment.face import Face
     from musica.errors import InputError
     from musica.geometry.box_conventions import to_landmark_box
 
@@ -51,7 +52,7 @@ __version__ = "0.2.0"
 __all__ = ["Face", "FaceAligner", "FaceDetector", "InputError", "to_landmark_box"]
 
 _MODULES = {
-    "Face": "alignment.aligner",
+    "Face": "alignment.face",
     "FaceAligner": "alignment.aligner",
     "FaceDetector": "alignment.detector",
     "InputError": "errors",

@@ -3,9 +3,6 @@
 All iterations run once for every face. From that: how well the estimated error tells the true one,
 what stopping early saves and costs, which estimate stands for which NME, and both thresholds.
 The faces should be ones the model was not trained on, or its estimates look better than they are.
-
-With ``--realign_turn``, another threshold is chosen instead: above which estimate faces are aligned
-again, turned upright. The faces should then have all rolls that are to be expected.
 """
 
 from musica.cli import command

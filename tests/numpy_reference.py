@@ -77,12 +77,15 @@ def step(image, centres, hidden, weights, patch_size=14):
 
 
 def musica(pyramid, initial, steps, levels, patch_indices):
-    """Section 4: lists of landmarks, errors and hidden states of one face."""
+    """Section 4: lists of landmarks, errors and hidden states of one face.
+
+    Each iteration has patch points of its own.
+    """
     landmarks, errors, hiddens = [], [], []
     displacement = np.zeros_like(initial, dtype=float)
     hidden = np.zeros(len(steps[0]["recurrent"][1]))
     for k, (level, weights) in enumerate(zip(levels, steps, strict=True)):
-        centres = [initial[i] / 2**level + displacement[i] for i in patch_indices]
+        centres = [initial[i] / 2**level + displacement[i] for i in patch_indices[k]]
         moved, hidden, error = step(pyramid[level], centres, hidden, weights)
         displacement = displacement + moved
         landmarks.append(initial + displacement * 2**level)

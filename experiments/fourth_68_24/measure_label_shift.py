@@ -32,12 +32,12 @@ def measure(config: LabelShiftConfig) -> None:
     """Prints how far the labels lie from the model's landmarks, in both kinds of pictures."""
     require(config, "image_dir", "eval_filenames")
     aligner = FaceAligner.load(config.checkpoint_file)
-    order = scheme_for(aligner.model.landmark_count).mirror
+    order = scheme_for(aligner.model.settings.landmark_count).mirror
     for path in config.eval_filenames:
         faces = annotated_faces.read_faces(
             [path],
             *config.folders,
-            aligner.model.landmark_count,
+            aligner.model.settings.landmark_count,
             lambda name: annotated_faces.is_held_out(name, config.held_out_share),
         )
         shifts = {"as they are": [], "mirrored": []}

@@ -47,7 +47,7 @@ def measure(config: RunnerConfig) -> None:
 
     image = read_image(config.image)
     print("| iterations | fastest, ms | median, ms |\n|---|---|---|")
-    for iterations in range(1, len(aligner.model.levels) + 1):
+    for iterations in range(1, len(aligner.model.settings.levels) + 1):
         times = []
         for _ in range(config.calls):
             start = time.perf_counter()

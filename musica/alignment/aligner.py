@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
-from musica.alignment.realignment import Realignment, realign
+from musica.alignment.face import Face, PreparedFace
+from musica.alignment.realignment import better, roll_to_undo
+from musica.alignment.runner import Runner
 from musica.errors import InputError
 from musica.files.image_files import read_image
-from musica.geometry import crops
-from musica.models.loading import SHIPPED_LITE_MODEL, load_any_model
+from musica.models.iteration import IterationState
+from musica.models.lite_model import LiteModel
+from musica.models.loading import load_model
 
 if TYPE_CHECKING:
     from musica.alignment.detector import FaceDetector
@@ -23,61 +24,38 @@ if TYPE_CHECKING:
 Picture: TypeAlias = np.ndarray | str | os.PathLike
 
 
-@dataclass(frozen=True, eq=False)
-class Face:
-    """An aligned face.
+class Options(TypedDict, total=False):
+    """How faces are aligned.
 
-    Attributes:
-        landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
-        error_estimate: the model's own, on the scale of ``losses.l1_error``.
-        iterations: how many iterations were run for it, those of a second alignment too.
-        failed: the estimate after the last iteration is still above the fail threshold.
-        expected_nme: the estimate on the NME scale, a fraction of the distance of the outer eye
-            corners: the mean error of faces with such an estimate after as many iterations; None
-            if the model is not calibrated.
-        multiply_adds: what all that cost.
+    Keys:
+        stop_threshold: a face stops when its estimate is below; one for all iterations, or one for
+            each but the last; the model's if missing or None.
+        fail_threshold: a face failed when its last estimate is above; the model's if missing or
+            None.
+        iterations: run exactly so many for every face, none stops and none is aligned again; as
+            many as each face needs if missing or None.
+        realign: whether a face that is found to be rolled is aligned again, turned upright; True if
+            missing.
     """
 
-    landmarks: np.ndarray
-    error_estimate: float
-    iterations: int
-    failed: bool
-    expected_nme: float | None = None
-    multiply_adds: int = 0
-
-    def as_xy(self) -> np.ndarray:
-        """The landmarks as (N, 2) float64 (x, y) image pixels, 0-based."""
-        return self.landmarks[:, ::-1].copy()
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedFace:
-    """What the model needs of a face.
-
-    Attributes:
-        crop: where the face lies in its image.
-        pyramid: the normalised levels, as the model's runner wants them.
-        initial: (N, 2) float32 initial landmarks, (y, x) level-0 pixels.
-        image: (H, W, 3) or (H, W) uint8, for a second alignment; None: there is none.
-        box: (4,) in which it was looked for.
-        roll: degrees by which the crop was turned.
-    """
-
-    crop: crops.Crop
-    pyramid: object
-    initial: np.ndarray
-    image: np.ndarray | None = None
-    box: np.ndarray | None = None
-    roll: float = 0.0
+    stop_threshold: float | Sequence[float] | None
+    fail_threshold: float | None
+    iterations: int | None
+    realign: bool
 
 
 class FaceAligner:
     """Aligns faces; each quits as soon as its estimated error is small enough.
 
+    Threads may share an aligner. A pickled or copied aligner reads its model again.
+
     Args:
         model: a ``MuSiCa`` or ``MDM`` model, or the ``LiteModel`` that one was exported to.
         reference_shape: (N, 2) mean face, (y, x) crop pixels; the model's own if None.
-        runner: prepares faces and computes iterations, as ``KerasRunner``; the model's if None.
+        runner: computes iterations; the model's if None.
+
+    Attributes:
+        settings: the model's ``ModelSettings``.
 
     Raises:
         InputError: there is no reference shape, or it does not have N points.
@@ -87,44 +65,52 @@ class FaceAligner:
         >>> aligner.align("portrait.jpg", box=(120, 80, 260, 230)).landmarks.shape
         (68, 2)
 
-    PORT: as in the paper (``method.md`` section 8); the release always runs every iteration.
+    PORT: as in the paper (``METHOD.md`` section 8); the release always runs every iteration.
     """
 
-    def __init__(self, model, reference_shape: np.ndarray | None = None, runner=None):
+    def __init__(
+        self, model: Any, reference_shape: np.ndarray | None = None, runner: Runner | None = None
+    ):
         self.model = model
+        self.settings = model.settings
         if reference_shape is None:
-            reference_shape = model.reference_shape
+            reference_shape = self.settings.reference_shape
         if reference_shape is None:
             raise InputError("the model has no reference shape, without which no face is aligned")
         self.reference_shape = np.asarray(reference_shape, np.float64)
-        if self.reference_shape.shape != (model.landmark_count, 2):
+        if self.reference_shape.shape != (self.settings.landmark_count, 2):
             raise InputError(
                 f"the reference shape has {len(self.reference_shape)} points, "
-                f"the model {model.landmark_count}"
+                f"the model {self.settings.landmark_count}"
             )
         self.runner = runner or _runner(model)
+        self._preprocessor = self.settings.preprocessor
         self._detector: FaceDetector | None = None
 
-    @classmethod
-    def load(cls, path: Path | str | None = None) -> "FaceAligner":
-        """Reads a saved model, .keras or .tflite.
+    def __reduce__(self) -> tuple:
+        return FaceAligner, (self.model, self.reference_shape)
 
-        If ``path`` is None, the shipped 68-point model: with LiteRT where that is installed, which
-        starts at once, otherwise with TensorFlow.
+    @classmethod
+    def load(cls, name: Path | str | None = None, runner: str | None = None) -> "FaceAligner":
+        """Reads a model.
+
+        Args:
+            name: ``68`` or ``98`` for a shipped model, or the path of a .tflite or .keras file; the
+                shipped 68-point model if None.
+            runner: ``litert`` or ``keras`` for a shipped model; LiteRT, which starts at once and
+                imports no TensorFlow, if None. A path names its runner by its suffix.
 
         Raises:
             InputError: missing, unreadable, not a MuSiCa model, or without a reference shape.
         """
-        if path is None and SHIPPED_LITE_MODEL.is_file() and find_spec("ai_edge_litert"):
-            path = SHIPPED_LITE_MODEL
-        return cls(load_any_model(path))
+        return cls(load_model(name, runner))
 
     def align(
         self,
         image: Picture,
         box: Sequence[float] | np.ndarray | None = None,
         roll: float = 0.0,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Face:
         """Aligns one face.
 
@@ -133,17 +119,26 @@ class FaceAligner:
             box: x0, y0, x1, y1 of the face in image pixels, inclusive corners, tight around the
                 landmarks; None: the face that is found first, with the extra ``musica[detect]``.
             roll: degrees by which the crop is turned to make the face upright.
-            **options: thresholds and iterations, as for ``align_prepared``.
+            **options: see ``Options``.
 
         Raises:
             InputError: the image, the box or an option cannot be used, or no face is found.
         """
+        pixels = _pixels(image)
         if box is None:
-            image = read_image(image) if isinstance(image, str | os.PathLike) else image
-            box = self._found(np.asarray(image))
-        return self.align_prepared([self.prepare(image, box, roll)], **options)[0]
+            box = self._found(pixels)
+        return self.align_prepared([self.prepare(pixels, box, roll)], **options)[0]
 
-    def align_batch(self, images: Sequence[Picture], boxes: Sequence, **options: Any) -> list[Face]:
+    def align_faces(
+        self, image: Picture, boxes: Sequence, **options: Unpack[Options]
+    ) -> list[Face]:
+        """Aligns several faces of one picture; arguments and errors as for ``align``."""
+        pixels = _pixels(image)
+        return self.align_prepared([self.prepare(pixels, box) for box in boxes], **options)
+
+    def align_batch(
+        self, images: Sequence[Picture], boxes: Sequence, **options: Unpack[Options]
+    ) -> list[Face]:
         """Aligns one face in each image; arguments and errors as for ``align``.
 
         They are computed together, so memory grows with their number.
@@ -160,118 +155,112 @@ class FaceAligner:
         roll: float = 0.0,
         keep_image: bool = True,
     ) -> PreparedFace:
-        """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``.
+        """Crops a face (``METHOD.md`` section 1); arguments as for ``align``.
 
         Without its image, which may be large, a face is not aligned a second time.
         """
-        image = read_image(image) if isinstance(image, str | os.PathLike) else np.asarray(image)
-        crop = crops.crop_of_box(box, self.model.margin, self.model.box_size, roll)
-        face = self.prepare_crop(image, crop)
+        pixels = _pixels(image)
+        crop = self._preprocessor.crop(box, self.reference_shape, roll)
+        pyramid = self._preprocessor.pyramid(pixels, crop)
+        initial = crop.initial_shape(self.reference_shape).astype(np.float32)
         if not keep_image:
-            return face
-        return replace(face, image=image, box=np.asarray(box, np.float64), roll=roll)
-
-    def prepare_crop(self, image: np.ndarray, crop: crops.Crop) -> PreparedFace:
-        """Normalises a crop.
-
-        Raises:
-            InputError: the image or the crop cannot be used.
-        """
-        pyramid = self.runner.pyramid(image, crop)
-        return PreparedFace(
-            crop, pyramid, crop.initial_shape(self.reference_shape).astype(np.float32)
-        )
-
-    def realignment(
-        self,
-        iterations: int | None = None,
-        realign_threshold: float | None = None,
-        realign_turn: float | None = None,
-        **_: Any,
-    ) -> Realignment | None:
-        """Who is aligned again, by options of ``align_prepared``; None: no face."""
-        if realign_threshold is None:
-            realign_threshold = self.model.realign_threshold
-        if realign_turn is None:
-            realign_turn = self.model.realign_turn
-        if iterations is not None or realign_threshold is None:
-            return None
-        return Realignment(realign_threshold, realign_turn)
+            return PreparedFace(crop, pyramid, initial)
+        return PreparedFace(crop, pyramid, initial, pixels, np.asarray(box, np.float64), roll)
 
     def align_prepared(
-        self,
-        faces: list[PreparedFace],
-        stop_threshold: float | Sequence[float] | None = None,
-        fail_threshold: float | None = None,
-        iterations: int | None = None,
-        realign_threshold: float | None = None,
-        realign_turn: float | None = None,
+        self, faces: Sequence[PreparedFace], **options: Unpack[Options]
     ) -> list[Face]:
         """Runs the iterations; after each but the last, faces that are good enough stop.
 
         Args:
             faces: from ``prepare``.
-            stop_threshold: a face stops when its estimate is below; one for all iterations, or
-                one for each but the last; the model's if None.
-            fail_threshold: a face failed when its last estimate is above; the model's if None.
-            iterations: run exactly so many for every face, none stops, none is aligned again;
-                selective if None.
-            realign_threshold: a face is aligned again, turned upright, when its estimate is above
-                (``realignment``); the model's if None, which may be never.
-            realign_turn: as ``Realignment.turn``; the model's if None.
+            **options: see ``Options``.
 
         Returns:
             One ``Face`` for each, in order; none depends on the others.
 
         Raises:
-            InputError: the model does not have that many iterations.
+            InputError: an option cannot be used.
         """
-        count = len(self.model.levels)
-        if iterations is not None and not 1 <= iterations <= count:
-            raise InputError(f"iterations must be 1 to {count}, not {iterations}")
-        stop = self.model.stop_threshold if stop_threshold is None else stop_threshold
-        fail = self.model.fail_threshold if fail_threshold is None else fail_threshold
-        run = partial(self._run, stop=stop, fail=fail)
-        found = run(faces, iterations=iterations)
-        settings = self.realignment(iterations, realign_threshold, realign_turn)
-        return realign(self, faces, found, settings, run) if settings else found
+        found = self._run(faces, options)
+        if options.get("iterations") is not None or not options.get("realign", True):
+            return found
+        turned = {
+            index: self._turned(face, result)
+            for index, (face, result) in enumerate(zip(faces, found, strict=True))
+        }
+        asking = {index: face for index, face in turned.items() if face is not None}
+        again = self._run(list(asking.values()), options)
+        for index, second in zip(asking, again, strict=True):
+            first = found[index]
+            found[index] = replace(
+                better(first, second),
+                iterations=first.iterations + second.iterations,
+                multiply_adds=first.multiply_adds + second.multiply_adds,
+            )
+        return found
 
-    def _run(self, faces: Sequence[PreparedFace], stop, fail, iterations=None) -> list[Face]:
-        """Runs the iterations once; arguments as for ``align_prepared``, None: no threshold."""
+    def _run(self, faces: Sequence[PreparedFace], options: Options) -> list[Face]:
+        """Runs the iterations once."""
         if not faces:
             return []
-        last = (iterations or len(self.model.levels)) - 1
-        stops_below = np.full(len(self.model.levels) - 1, -np.inf)
-        if stop is not None:
-            if np.size(stop) not in (1, len(stops_below)):
-                raise InputError(f"stop_threshold must be one or {len(stops_below)} numbers")
-            stops_below[:] = stop
-        results: dict[int, Face] = {}
-        active = np.arange(len(faces))
+        last, stops_below = self._limits(options)
         initial = np.array([face.initial for face in faces])
-        state = {
-            "displacement": np.zeros_like(initial),
-            "hidden": np.zeros((len(faces), self.model.hidden_size), np.float32),
-        }
+        hidden = np.zeros((len(faces), self.settings.hidden_size), np.float32)
+        state = IterationState(np.zeros_like(initial), hidden)
+        results: list[Face | None] = [None] * len(faces)
+        active = np.arange(len(faces))
         for k in range(last + 1):
-            if not len(active):
-                break
             # Only the faces that got here are computed.
             pyramids = [faces[index].pyramid for index in active.tolist()]
             state, landmarks, errors = self.runner.iterate(k, pyramids, initial[active], state)
-            stops = np.full(len(active), k == last)
-            if k < last and iterations is None:
-                stops = errors < stops_below[k]  # ``method.md`` section 8
-            for row in np.flatnonzero(stops):
+            stops = errors < stops_below[k]
+            for row in np.flatnonzero(stops | (k == last)).tolist():
                 index = int(active[row])
                 points = faces[index].crop.to_image(landmarks[row].astype(np.float64))
-                estimate = float(errors[row])
-                failed = k == last and fail is not None and not estimate <= fail
-                expected, cost = self._expected_nme(k, estimate), self.model.multiply_adds[k]
-                results[index] = Face(points, estimate, k + 1, failed, expected, cost)
-            state = {name: value[~stops] for name, value in state.items()}
-            active = active[~stops]
-        return [results[index] for index in range(len(faces))]
+                results[index] = self._face(k, points, float(errors[row]), options)
+            state, active = IterationState(*(part[~stops] for part in state)), active[~stops]
+            if not len(active):
+                break
+        return [face for face in results if face is not None]
+
+    def _limits(self, options: Options) -> tuple[int, np.ndarray]:
+        """The last iteration, from 0, and what estimate each iteration stops below, (K,)."""
+        count = len(self.settings.levels)
+        iterations = options.get("iterations")
+        if iterations is not None and not 1 <= iterations <= count:
+            raise InputError(f"iterations must be 1 to {count}, not {iterations}")
+        stops_below = np.full(count, -np.inf)
+        stop = options.get("stop_threshold")
+        stop = self.settings.stop_threshold if stop is None else stop
+        if iterations is None and stop is not None:
+            if np.size(stop) not in (1, count - 1):
+                raise InputError(f"stop_threshold must be one or {count - 1} numbers")
+            stops_below[:-1] = stop
+        return (iterations or count) - 1, stops_below
+
+    def _face(self, k: int, points: np.ndarray, estimate: float, options: Options) -> Face:
+        """A face that stopped after iteration k."""
+        fail = options.get("fail_threshold")
+        fail = self.settings.fail_threshold if fail is None else fail
+        is_last = k == len(self.settings.levels) - 1 or options.get("iterations") == k + 1
+        failed = is_last and fail is not None and not estimate <= fail
+        calibration = self.settings.calibration
+        expected = None if calibration is None else float(np.interp(estimate, *calibration[k]))
+        return Face(points, estimate, k + 1, failed, expected, self.model.multiply_adds[k])
+
+    def _turned(self, face: PreparedFace, found: Face) -> PreparedFace | None:
+        """The face prepared for a second alignment; None: there is none."""
+        roll = roll_to_undo(face, found, self.reference_shape)
+        if roll is None or face.image is None or face.box is None:
+            return None
+        try:
+            crop = self._preprocessor.turned_crop(face.box, self.reference_shape, roll)
+            pyramid = self._preprocessor.pyramid(face.image, crop)
+        except InputError:  # the turned box is too narrow, say
+            return None
+        initial = crop.initial_shape(self.reference_shape).astype(np.float32)
+        return replace(face, crop=crop, pyramid=pyramid, initial=initial, roll=roll)
 
     def _found(self, image: np.ndarray) -> np.ndarray:
         """The box of the most certain face in an image."""
@@ -284,18 +273,17 @@ class FaceAligner:
             raise InputError("no face was found in the image")
         return boxes[0]
 
-    def _expected_nme(self, k: int, estimate: float) -> float | None:
-        """The NME that an estimate after iteration k stands for; None without a calibration."""
-        if self.model.calibration is None:
-            return None
-        return float(np.interp(estimate, *self.model.calibration[k]))
+
+def _pixels(image: Picture) -> np.ndarray:
+    """The pixels of a picture."""
+    return read_image(image) if isinstance(image, str | os.PathLike) else np.asarray(image)
 
 
-def _runner(model):
-    """What computes the iterations: ``pyramid`` prepares a face for ``iterate``."""
-    from musica.models.lite_model import LiteModel, LiteRunner
-
+def _runner(model: Any) -> Runner:
+    """Computes a model's iterations."""
     if isinstance(model, LiteModel):
+        from musica.alignment.lite_runner import LiteRunner
+
         return LiteRunner(model)
     from musica.alignment.keras_runner import KerasRunner
 

@@ -1,65 +1,62 @@
 """Runs a Keras model's iterations one by one, for a batch of faces."""
 
+import os
 from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from musica.geometry.crops import Crop
-from musica.models.musica import MuSiCa
-from musica.preprocessing import release_pyramid
+from musica.models.iteration import IterationResult, IterationState
+from musica.preprocessing.preprocessor import Pyramid
+from musica.preprocessing.release_pyramid import pad_batch
 
 
 class KerasRunner:
-    """Computes iterations with TensorFlow, each a graph.
+    """A ``Runner`` with TensorFlow; each iteration is a graph.
 
     Args:
-        model: the model.
+        model: a ``MuSiCa`` or an ``MDM``.
         jit_compile: whether XLA compiles the graphs, anew for every batch and crop size.
     """
 
-    def __init__(self, model: MuSiCa, jit_compile: bool = False):
+    def __init__(self, model: keras.Model, jit_compile: bool = False):
         self._model = model
         self._jit_compile = jit_compile
-        self._graphs = [self._graph(k) for k in range(len(model.levels))]
+        self._graphs = [self._graph(k) for k in range(len(model.settings.levels))]
+        self._process = os.getpid()
 
-    def pyramid(self, image: np.ndarray, crop: Crop) -> list[np.ndarray]:
-        """The normalised levels of a face, (H_l, W_l, C) float32, finest first.
+    def iterate(
+        self, k: int, pyramids: Sequence[Pyramid], initial: np.ndarray, state: IterationState
+    ) -> IterationResult:
+        """As ``Runner.iterate``.
 
         Raises:
-            InputError: the image or the crop cannot be used.
+            RuntimeError: the process was forked after the model was loaded.
         """
-        pixels = release_pyramid.normalise(release_pyramid.crop_image(image, crop))
-        return release_pyramid.pyramid(pixels, max(self._model.levels) + 1)
+        level = self._model.settings.levels[k]
+        return self.compute(k, pad_batch([own.level(level) for own in pyramids]), initial, state)
 
-    def iterate(self, k: int, pyramids: Sequence, initial: np.ndarray, state: dict) -> tuple:
-        """Runs iteration k of B faces.
-
-        Args:
-            k: which iteration.
-            pyramids: B times what ``pyramid`` returned.
-            initial: (B, N, 2) float32 initial landmarks, (y, x) level-0 pixels.
-            state: ``displacement`` (B, N, 2) and ``hidden`` (B, H) float32, of the one before.
-
-        Returns:
-            The new state, the landmarks (B, N, 2) in level-0 pixels and the errors (B,).
-        """
-        level = release_pyramid.pad_batch([pyramid[self._model.levels[k]] for pyramid in pyramids])
-        return self.compute(k, level, initial, state)
-
-    def compute(self, k: int, level: np.ndarray, initial: np.ndarray, state: dict) -> tuple:
+    def compute(
+        self, k: int, level: np.ndarray, initial: np.ndarray, state: IterationState
+    ) -> IterationResult:
         """As ``iterate``, of a level that is one padded batch (B, H, W, 3) float32."""
-        state, landmarks, errors = self._graphs[k](level, initial, state)
-        state = {name: value.numpy() for name, value in state.items()}
-        return state, landmarks.numpy(), errors.numpy()
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "TensorFlow hangs in a process that was forked after it was loaded: "
+                "start processes with multiprocessing.get_context('spawn')"
+            )
+        result = self._graphs[k](level, initial, state)
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), result)
 
-    def _graph(self, k: int):
+    def _graph(self, k: int) -> Any:
         """Iteration k as a graph, traced once for batches and crops of any size."""
-        points = tf.TensorSpec([None, self._model.landmark_count, 2], tf.float32)
-        hidden = tf.TensorSpec([None, self._model.hidden_size], tf.float32)
+        points = tf.TensorSpec([None, self._model.settings.landmark_count, 2], tf.float32)
+        hidden = tf.TensorSpec([None, self._model.settings.hidden_size], tf.float32)
         image = tf.TensorSpec([None, None, None, 3], tf.float32)
         return tf.function(
             lambda *inputs: self._model.iterate(k, *inputs),
-            input_signature=[image, points, {"displacement": points, "hidden": hidden}],
+            input_signature=[image, points, IterationState(points, hidden)],
             jit_compile=self._jit_compile,
         )

@@ -92,7 +92,7 @@ def compare(config: CompareConfig) -> bool:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     methods = [method for path in config.models for method in _methods(path)]
-    counts = {method.aligner.model.landmark_count for method in methods}
+    counts = {method.aligner.model.settings.landmark_count for method in methods}
     if len(counts) > 1:
         raise InputError(f"the models have different numbers of landmarks: {sorted(counts)}")
     lists = {
@@ -132,7 +132,7 @@ def _methods(path: str) -> Iterator[Method]:
     # The first call compiles all iterations.
     aligner.align(np.zeros((64, 64), np.uint8), (16, 16, 47, 47), iterations=last)
     yield Method(name, aligner, last)
-    if aligner.model.stop_threshold is not None:
+    if aligner.model.settings.stop_threshold is not None:
         yield Method(f"{name}, quitting early", aligner, None)
 
 
@@ -189,7 +189,7 @@ def _lines(
             percentages = np.mean(errors), metrics.failure_rate(errors, config.failure_threshold)
             table[-1] += [f"{100 * value:.2f}" for value in percentages]
     yield published.markdown(table)
-    count = methods[0].aligner.model.landmark_count
+    count = methods[0].aligner.model.settings.landmark_count
     yield ""
     yield f"NME: {metrics.describe_normaliser(config.normalization, count, bool(config.bb_root))}."
     yield "Faces: " + ", ".join(f"{key} {len(listed)}" for key, listed in names.items()) + "."
@@ -203,7 +203,7 @@ def _row(method: Method, measured: Sequence[Measurement]) -> list[str]:
     costs = [result.multiply_adds for result in measured]
     return [
         method.name,
-        str(len(model.patch_indices)),
+        str(len(model.settings.patch_indices)),
         f"{model.count_params() / 1e6:.2f}",
         f"{np.mean([result.iterations for result in measured]):.2f}",
         f"{np.mean(costs) / 1e6:.2f}",

@@ -11,6 +11,7 @@ import numpy as np
 from musica.benchmarks.peers import PEERS
 from musica.cli import command
 from musica.errors import InputError
+from musica.models.iteration import IterationState
 
 HEADER = (
     "| what | threads | batch | quits | whole call, ms a face | p95 | ratio | preprocessing alone "
@@ -83,9 +84,9 @@ def _aligners(config, threads: int) -> dict:
     from musica.alignment.aligner import FaceAligner
     from musica.alignment.keras_runner import KerasRunner
     from musica.models.lite_model import LiteModel
-    from musica.models.loading import SHIPPED_LITE_MODEL, load_model
+    from musica.models.loading import load_musica, model_path
 
-    model = load_model(config.checkpoint_file)
+    model = load_musica(config.checkpoint_file)
 
     class EagerRunner(KerasRunner):
         """Runs without graphs."""
@@ -99,7 +100,7 @@ def _aligners(config, threads: int) -> dict:
 
     lite = {}
     if find_spec("ai_edge_litert"):
-        lite["LiteRT"] = FaceAligner(LiteModel(config.lite_file or SHIPPED_LITE_MODEL, threads))
+        lite["LiteRT"] = FaceAligner(LiteModel(config.lite_file or model_path(), threads))
     return {
         **lite,
         "TensorFlow": FaceAligner(model),
@@ -110,7 +111,7 @@ def _aligners(config, threads: int) -> dict:
 
 def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
     """Whole calls that together see every face alike."""
-    iterations = None if quits else len(aligner.model.levels)
+    iterations = None if quits else len(aligner.model.settings.levels)
     pairs = cycle(zip(images, boxes, strict=True))
     calls: list[Callable] = []
     for _ in range(len(images)):
@@ -133,13 +134,13 @@ def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
 
     def levels():
         return [
-            release_pyramid.pad_batch([face.pyramid[level] for face in faces])
-            for level in model.levels
+            release_pyramid.pad_batch([face.pyramid.level(level) for face in faces])
+            for level in model.settings.levels
         ]
 
     initial, ready = np.array([face.initial for face in faces]), levels()
-    hidden = np.zeros((batch, model.hidden_size), np.float32)
-    state = {"displacement": np.zeros_like(initial), "hidden": hidden}
+    hidden = np.zeros((batch, model.settings.hidden_size), np.float32)
+    state = IterationState(np.zeros_like(initial), hidden)
     return {
         "preprocessing": lambda: [[aligner.prepare(*pair) for pair in pairs], levels()],
         "network": lambda: [
@@ -150,17 +151,16 @@ def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
 
 def _lite_parts(aligner, pairs) -> dict[str, Callable]:
     """As ``_parts``, with LiteRT, which gets its patches where the landmarks are at first."""
-    model, levels = aligner.model, aligner.model.levels
-    hidden = np.zeros((1, model.hidden_size), np.float32)
-    indices = list(model.patch_indices)
+    model, levels = aligner.model, aligner.model.settings.levels
+    hidden = np.zeros((1, model.settings.hidden_size), np.float32)
 
     def patches():
         found = []
         for image, box in pairs:
             face = aligner.prepare(image, box)
-            for level in levels:
-                centres = face.initial[indices] / np.float32(2**level)
-                found.append(face.pyramid.patches(level, centres, model.patch_size))
+            for level, indices in zip(levels, model.settings.patch_indices, strict=True):
+                centres = face.initial[list(indices)] / np.float32(2**level)
+                found.append(face.pyramid.patches(level, centres, model.settings.patch_size))
         return found
 
     ready = patches()

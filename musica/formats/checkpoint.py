@@ -76,8 +76,8 @@ def convert(config: ConvertConfig) -> None:
         model.save(temporary)
     weights = "averaged" if config.averages else "raw"
     print(
-        f"wrote {config.output}: {model.landmark_count} landmarks, "
-        f"{len(model.patch_indices)} patches, {len(model.levels)} iterations, "
+        f"wrote {config.output}: {model.settings.landmark_count} landmarks, "
+        f"{len(model.settings.patch_indices[0])} patches, {len(model.settings.levels)} iterations, "
         f"{weights} weights of step {'unknown' if step is None else step}"
     )
 

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,8 +21,11 @@ from musica.errors import InputError
 from musica.files import writing
 from musica.formats.iteration_graph import iteration_graph
 from musica.formats.onnx import save_onnx
-from musica.models.lite_model import DESCRIBED, DESCRIPTION
-from musica.preprocessing.lazy_pyramid import PLANES
+from musica.models.lite_model import DESCRIPTION
+
+if TYPE_CHECKING:
+    from musica.layers import CascadeStep
+    from musica.models.musica import MuSiCa
 
 WEIGHTS = "model.weights.h5"
 GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error")
@@ -58,9 +62,9 @@ def export(config: ExportConfig) -> None:
         allowed = " or ".join(PRECISIONS[suffix])
         raise InputError(f"precision of {config.output} must be {allowed}, not {precision!r}")
     command.import_tensorflow()
-    from musica.models.loading import load_model
+    from musica.models.loading import load_musica
 
-    model = load_model(config.checkpoint_file)
+    model = load_musica(config.checkpoint_file)
     if suffix == "":
         save_graphs(model, config.output)
     else:
@@ -83,7 +87,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def lite_model(model, precision: str = "int8") -> bytes:
+def lite_model(model: "MuSiCa", precision: str = "int8") -> bytes:
     """Converts a model to LiteRT's format, signatures as ``LiteModel`` describes them.
 
     Args:
@@ -107,8 +111,8 @@ def lite_model(model, precision: str = "int8") -> bytes:
         return converter.convert()
 
 
-def _constant_step(step, rounded: bool):
-    """An iteration after the extraction, for one face, its weights turned into constants.
+def _constant_step(step: "CascadeStep", rounded: bool) -> Any:
+    """An iteration after the extraction, for a batch, its weights turned into constants.
 
     Args:
         step: the iteration.
@@ -121,37 +125,29 @@ def _constant_step(step, rounded: bool):
 
     size = step.patch_size
     specification = {
-        "patches": tf.TensorSpec((1, step.patch_count, size, PLANES, size), name="patches"),
-        "hidden": tf.TensorSpec((1, step.hidden_size), name="hidden"),
+        "patches": tf.TensorSpec((None, step.patch_count, size, size, 3), name="patches"),
+        "hidden": tf.TensorSpec((None, step.hidden_size), name="hidden"),
     }
-    kernel, bias = step.encoder.convolutions[0].weights
-    # The converter leaves kernels of fewer than 1,024 numbers in float32; with a fourth channel the
-    # first has more, and is quicker.
-    kernel = tf.pad(kernel, [(0, 0), (0, 0), (0, PLANES - kernel.shape[2]), (0, 0)])
-
     # The head's weights suffer most from 8 bits: what is cut off gets 8 bits of its own.
     cut_off = _cut_off(step.head.kernel) if rounded else None
 
-    def update(patches, hidden):
-        pixels = tf.reshape(tf.transpose(patches, (0, 1, 2, 4, 3)), (-1, size, size, PLANES))
-        first = tf.nn.bias_add(tf.nn.conv2d(pixels, kernel, 1, "VALID"), bias)
-        features = step.encoder.after_first_convolution(first, step.patch_count)
-        displacement, hidden, error = step.regress(features, hidden)
+    def update(patches: Any, hidden: Any) -> dict[str, Any]:
+        displacement, hidden, error = step.update(patches, hidden)
         if cut_off is not None:
-            displacement += tf.reshape(hidden @ cut_off, displacement.shape)
+            displacement += tf.reshape(hidden @ cut_off, tf.shape(displacement))
         return {"displacement": displacement, "hidden": hidden, "error": error}
 
     graph = tf.function(update).get_concrete_function(**specification)
     # The converter leaves variables outside, in a file that only TensorFlow reads.
     constant, names = convert_variables_to_constants_v2(graph), sorted(graph.structured_outputs)
 
-    def named(patches, hidden):
+    def named(patches: Any, hidden: Any) -> dict[str, Any]:
         return dict(zip(names, constant(patches, hidden), strict=True))
 
     return tf.function(named).get_concrete_function(**specification)
 
 
-def _cut_off(kernel) -> np.ndarray:
+def _cut_off(kernel: Any) -> np.ndarray:
     """What rounding to 8 bits, as LiteRT does, takes from a dense layer's (in, out) weights."""
     kernel = np.asarray(kernel)
     unit = np.abs(kernel).max(axis=0) / 127
@@ -159,18 +155,18 @@ def _cut_off(kernel) -> np.ndarray:
     return kernel - np.round(kernel / unit) * unit
 
 
-def description(model) -> dict:
+def description(model: "MuSiCa") -> dict[str, Any]:
     """What a runner must know of a model besides its weights."""
-    return {name: getattr(model, name) for name in DESCRIBED}
+    return {**model.settings.as_values(), "multiply_adds": model.multiply_adds}
 
 
-def describe(model, path: Path) -> None:
+def describe(model: "MuSiCa", path: Path) -> None:
     """Appends its description to a .tflite file."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(DESCRIPTION, json.dumps(description(model)))
 
 
-def save_graphs(model, folder: Path | str) -> None:
+def save_graphs(model: "MuSiCa", folder: Path | str) -> None:
     """Writes a SavedModel with a signature for each iteration, batches and crops of any size.
 
     ``iteration_<k>``, from 1, takes what an ``iteration_graph`` does, and gives ``displacement``,
@@ -187,7 +183,7 @@ def save_graphs(model, folder: Path | str) -> None:
     module.model = model
     signatures = {
         f"iteration_{k + 1}": iteration_graph(model, k, GRAPH_OUTPUTS)
-        for k in range(len(model.levels))
+        for k in range(len(model.settings.levels))
     }
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from musica.models.iteration import IterationState
+
 INPUTS = ("image", "initial", "displacement", "hidden")
 
 
@@ -24,9 +26,9 @@ def iteration_graph(model, k: int, outputs: Sequence[str]):
 
     shapes = (
         (None, None, None, 3),
-        (None, model.landmark_count, 2),
-        (None, model.landmark_count, 2),
-        (None, model.hidden_size),
+        (None, model.settings.landmark_count, 2),
+        (None, model.settings.landmark_count, 2),
+        (None, model.settings.hidden_size),
     )
     signature = [
         tf.TensorSpec(shape, name=name) for name, shape in zip(INPUTS, shapes, strict=True)
@@ -34,9 +36,9 @@ def iteration_graph(model, k: int, outputs: Sequence[str]):
 
     @tf.function(input_signature=signature)
     def iterate(image, initial, displacement, hidden):
-        state = {"displacement": displacement, "hidden": hidden}
-        state, landmarks, error = model.iterate(k, image, initial, state)
-        results = state["displacement"], state["hidden"], landmarks, error
+        state = IterationState(displacement, hidden)
+        state, landmarks, errors = model.iterate(k, image, initial, state)
+        results = *state, landmarks, errors
         return dict(zip(outputs, results, strict=True))
 
     return iterate

@@ -33,7 +33,7 @@ def save_onnx(model, path: Path | str, description: dict) -> None:
         import tf2onnx  # noqa: F401
     except ImportError as error:
         raise InputError("ONNX needs tf2onnx: pip install 'musica[onnx]'") from error
-    count = len(model.levels)
+    count = len(model.settings.levels)
     iterations = [_iteration(model, k) for k in range(count)]
     graph = _branch(iterations[-1].graph, count)
     for number in range(count - 1, 0, -1):

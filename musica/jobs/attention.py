@@ -44,23 +44,25 @@ def analyse(config: AttentionConfig) -> bool:
         raise InputError("batch_size must be at least 1, drawn_faces at least 0")
     command.import_tensorflow()
     from musica.files import annotated_faces
-    from musica.models.loading import load_model
+    from musica.models.loading import load_musica
     from musica.models.musica import MuSiCa
     from musica.training import dataset
 
-    model = load_model(config.checkpoint_file)
+    model = load_musica(config.checkpoint_file)
     if not (isinstance(model, MuSiCa) and model.use_attention):
         raise InputError("the model is no .keras model with attention")
-    if model.reference_shape is None:
+    if model.settings.reference_shape is None:
         raise InputError("the model has no reference shape, without which no face is aligned")
-    scheme_for(model.landmark_count)  # the NME needs eye corners
-    faces = annotated_faces.read_faces(config.eval_filenames, *config.folders, model.landmark_count)
+    scheme_for(model.settings.landmark_count)  # the NME needs eye corners
+    faces = annotated_faces.read_faces(
+        config.eval_filenames, *config.folders, model.settings.landmark_count
+    )
     samples = dataset.FaceSamples(
         faces,
-        np.array(model.reference_shape),
-        levels=max(model.levels) + 1,
-        box_size=model.box_size,
-        margin=model.margin,
+        np.array(model.settings.reference_shape),
+        levels=max(model.settings.levels) + 1,
+        box_size=model.settings.box_size,
+        margin=model.settings.margin,
     )
     measured = measure(model, samples, config.batch_size)
     summary = summarise(model, measured)

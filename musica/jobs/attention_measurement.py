@@ -102,8 +102,8 @@ def attention(model: "MuSiCa", inputs: dict, landmarks: Sequence) -> tuple[np.nd
     """
     results = []
     before = [inputs["initial"], *landmarks[:-1]]
-    for step, level, current in zip(model.steps, model.levels, before, strict=True):
-        points = np.asarray(current)[:, model.patch_indices]
+    for step, level, current in zip(model.steps, model.settings.levels, before, strict=True):
+        points = np.asarray(current)[:, model.settings.patch_indices]
         patches = step.extractor(inputs["pyramid"][level], points / 2.0**level)
         features = np.asarray(step.encoder(patches))
         gates = np.asarray(cast("PatchAttention", step.attention).gate(features))
@@ -118,7 +118,7 @@ def _closing_each(model) -> Iterator[None]:
     kernels = [step.recurrent.kernel for step in model.steps]
     opened = [kernel.numpy() for kernel in kernels]
     size = model.steps[0].encoder.feature_size
-    for patch in range(len(model.patch_indices)):
+    for patch in range(len(model.settings.patch_indices)):
         for kernel, values in zip(kernels, opened, strict=True):
             closed = values.copy()
             closed[patch * size : (patch + 1) * size] = 0

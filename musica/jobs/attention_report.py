@@ -29,7 +29,7 @@ def summarise(model: "MuSiCa", measured: Measurements) -> dict:
     rises = measured.closed_errors - measured.errors[:, None]
     rise, uncertainty = rises.mean(axis=0), rises.std(axis=0) / len(rises) ** 0.5
     correlation = rank_correlation(weights.T, np.tile(rise[:, None], len(weights)))
-    indices, parts = np.array(model.patch_indices), {}
+    indices, parts = np.array(model.settings.patch_indices), {}
     for part, landmarks in model.scheme.parts.items():
         chosen = np.isin(indices, landmarks)
         if chosen.any():
@@ -143,7 +143,7 @@ def _table(summary: dict) -> str:
 
 def _draw_mean_face(model, relative: np.ndarray, summary: dict, path: Path) -> None:
     """Draws the reference shape, its patch points coloured by weight, then by NME rise."""
-    shape = np.array(model.reference_shape)
+    shape = np.array(model.settings.reference_shape)
     count = len(relative)
     figure, panels = _panels(count + 1)
     for axes in panels:
@@ -151,7 +151,7 @@ def _draw_mean_face(model, relative: np.ndarray, summary: dict, path: Path) -> N
             line = shape[[*contour.points, *contour.points[:1] * contour.closed]]
             axes.plot(line[:, 1], line[:, 0], color="#999999", linewidth=1, zorder=1)
         axes.invert_yaxis()
-    points = shape[list(model.patch_indices)]
+    points = shape[list(model.settings.patch_indices)]
     limit = np.abs(relative).max()
     for k, axes in enumerate(panels[:count]):
         axes.set_title(f"iteration {k + 1}, mean weight {summary['weight'][k]:.3f}")

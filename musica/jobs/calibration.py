@@ -3,9 +3,6 @@
 All iterations run once for every face. From that: how well the estimated error tells the true one,
 what stopping early saves and costs, which estimate stands for which NME, and both thresholds.
 The faces should be ones the model was not trained on, or its estimates look better than they are.
-
-With ``--realign_turn``, another threshold is chosen instead: above which estimate faces are aligned
-again, turned upright. The faces should then have all rolls that are to be expected.
 """
 
 import sys
@@ -61,9 +58,6 @@ class CalibrateConfig(AnnotatedFolders):
         False, "choose a stop threshold for every iteration; the paper has one for all"
     )
     failure_nme: float = option(0.08, "a face with an NME above it counts as failed")
-    realign_turn: float | None = option(
-        None, "choose realign_threshold alone, for starts turned by so many degrees; 0: no starts"
-    )
 
 
 def calibrate(config: CalibrateConfig) -> bool:
@@ -78,20 +72,18 @@ def calibrate(config: CalibrateConfig) -> bool:
     _check(config)
     command.import_tensorflow()
     from musica.files import annotated_faces
-    from musica.models.loading import load_model
+    from musica.models.loading import load_musica
 
-    model = load_model(config.checkpoint_file)
-    scheme_for(model.landmark_count)  # the NME needs eye corners
-    if len(model.levels) < 2:
+    model = load_musica(config.checkpoint_file)
+    scheme_for(model.settings.landmark_count)  # the NME needs eye corners
+    if len(model.settings.levels) < 2:
         raise InputError("the model has a single iteration: there is nothing to stop")
     faces = annotated_faces.read_faces(
         config.eval_filenames,
         *config.folders,
-        model.landmark_count,
+        model.settings.landmark_count,
         use=lambda name: annotated_faces.is_held_out(name, config.held_out_share),
     )
-    if config.realign_turn is not None:
-        return _calibrate_realignment(model, faces, config, config.realign_turn)
     measured = measure(model, faces, config.batch_size)
     summary = summarise(
         measured,
@@ -105,8 +97,8 @@ def calibrate(config: CalibrateConfig) -> bool:
         written = calibration_report.write(config.output_dir, measured, summary)
         print(f"wrote {len(written)} files to {config.output_dir}")
     if config.output:
-        for key in ("stop_threshold", "fail_threshold", "calibration"):
-            setattr(model, key, summary[key])
+        keys = ("stop_threshold", "fail_threshold", "calibration")
+        model.change_settings(**{key: summary[key] for key in keys})
         _save(model, config.output)
     return len(measured.errors) < len(faces)
 
@@ -118,21 +110,6 @@ def _save(model: "MuSiCa", path: str) -> None:
     print(f"wrote {path}")
 
 
-def _calibrate_realignment(
-    model: "MuSiCa", faces: Sequence, config: CalibrateConfig, turn: float
-) -> bool:
-    """Chooses, prints and stores the threshold of a second alignment; returns as ``calibrate``."""
-    from musica.jobs import realignment_calibration
-
-    measured = realignment_calibration.measure(model, faces, config.batch_size, turn)
-    threshold = selection.choose_realign_threshold(measured.curve, config.allowed_increase)
-    print("\n".join(realignment_calibration.lines(measured, threshold, turn)), flush=True)
-    if config.output:
-        model.realign_threshold, model.realign_turn = threshold, turn
-        _save(model, config.output)
-    return len(measured.errors) < len(faces)
-
-
 def _check(config: CalibrateConfig) -> None:
     """Raises InputError for values that no data can make right."""
     require(config, "image_dir", "eval_filenames")
@@ -140,8 +117,6 @@ def _check(config: CalibrateConfig) -> None:
         raise InputError("output must name a .keras file")
     if config.batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
-    if not 0 <= (config.realign_turn or 0) <= 180:
-        raise InputError(f"realign_turn must be 0 to 180 degrees, not {config.realign_turn:g}")
     if config.allowed_increase < 0 or config.failure_nme <= 0:
         raise InputError("allowed_increase must be at least 0, failure_nme above 0")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from musica.alignment.aligner import FaceAligner
 from musica.cli import command
 from musica.cli.config import option
 from musica.errors import InputError
@@ -19,6 +20,7 @@ from musica.files.builtin_faces import builtin_truth
 from musica.geometry.box_conventions import CONVENTIONS, check_convention
 from musica.jobs.task_alignment import Summary, align_tasks
 from musica.jobs.tasks import Predictions, Task, builtin_tasks, listed_tasks, photo_tasks
+from musica.models.loading import SHIPPED, load_model, model_path
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,11 @@ class InferenceConfig:
     skip_existing: bool | None = option(
         None, "leave out pictures that have results; None: yes for images, no for a list"
     )
-    checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
+    model: str = option("68", f"the shipped model: {' or '.join(SHIPPED)}")
+    checkpoint_file: str | None = option(
+        None, "another model (.tflite or .keras); None: the shipped one", path=True
+    )
+    runner: str | None = option(None, "litert or keras; None: LiteRT for a shipped model")
     reference_shape_path: str | None = option(
         None, "reference shape, file or folder; None: the model's", path=True
     )
@@ -54,12 +60,7 @@ class InferenceConfig:
     )
     stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
     fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
-    realign_threshold: float | None = option(
-        None, "a face is aligned again, turned upright, above it; None: the model's; inf: never"
-    )
-    realign_turn: float | None = option(
-        None, "degrees by which it is turned to either side to find its roll; None: the model's"
-    )
+    realign: bool = option(True, "a face that is found to be rolled is aligned again, upright")
     batch_size: int = option(7, "faces computed together")
     landmark_count: int | None = option(None, "checked against the model")
     patch_indices: list[int] | None = option(None, "checked against the model")
@@ -103,9 +104,8 @@ def infer(config: InferenceConfig) -> bool:
         draw=draw,
         stop_threshold=config.stop_threshold,
         fail_threshold=config.fail_threshold,
-        iterations=_iterations(config, len(aligner.model.levels)),
-        realign_threshold=config.realign_threshold,
-        realign_turn=config.realign_turn,
+        iterations=_iterations(config, len(aligner.settings.levels)),
+        realign=config.realign,
     )
     done = len(tasks) - len(remaining)
     note = f", {done} pictures were done before (--noskip_existing)" if done else ""
@@ -123,8 +123,6 @@ def align_builtin_faces(folder: Path | str, aligner=None) -> Summary:
     Raises:
         InputError: the shipped model is missing.
     """
-    from musica.alignment.aligner import FaceAligner
-
     with command.quiet():
         aligner = aligner or FaceAligner.load()
     folder = Path(folder)
@@ -182,22 +180,22 @@ def _iterations(config: InferenceConfig, count: int) -> int | None:
 
 def _aligner(config: InferenceConfig):
     """Reads the model, checks the keys against it, and applies the reference shape."""
-    if Path(config.checkpoint_file or "").suffix != ".tflite":
+    path = model_path(config.checkpoint_file or config.model, config.runner)
+    if path.suffix == ".keras":
         command.import_tensorflow()
-    from musica.alignment.aligner import FaceAligner
-    from musica.models.loading import load_any_model
-
     with command.quiet():
-        model = load_any_model(config.checkpoint_file)
+        model = load_model(path)
+    settings = model.settings.as_values()
     for key in MODEL_KEYS:
-        given, own = getattr(config, key), getattr(model, key)
-        own = list(own) if isinstance(own, tuple) else own
-        if given is not None and given != own:
+        given, own = getattr(config, key), settings[key]
+        # A list of patch points serves all iterations.
+        same = own == [given] * len(own) if key == "patch_indices" else own == given
+        if given is not None and not same:
             raise InputError(f"{key} is {given}, but the model was made with {own}")
     if not config.reference_shape_path:
         return FaceAligner(model)
     from musica.files.reference_shape_files import read_reference_shape
 
     return FaceAligner(
-        model, read_reference_shape(config.reference_shape_path, model.landmark_count)
+        model, read_reference_shape(config.reference_shape_path, model.settings.landmark_count)
     )

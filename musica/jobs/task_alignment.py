@@ -90,7 +90,7 @@ def align_tasks(
     """
     summary = Summary()
     # Large pictures are kept in memory only if they may be looked at again.
-    keep_images = aligner.realignment(**options) is not None
+    keep_images = options.get("iterations") is None and options.get("realign", True)
     advance = _progress(len(tasks))
     predictions.start(tasks)
     for start in range(0, len(tasks), batch_size):

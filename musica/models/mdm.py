@@ -6,9 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from musica.geometry import crops
 from musica.layers import CascadeStep
-from musica.models.musica import check_patch_indices, check_reference_shape, release_initializer
+from musica.models.iteration import IterationResult, IterationState, landmarks_from
+from musica.models.musica import release_initializer
+from musica.models.settings import ModelSettings
 
 
 @keras.saving.register_keras_serializable("musica")
@@ -33,12 +34,6 @@ class MDM(keras.Model):
     Reference: ``method.md`` section 11.
     """
 
-    # What inference asks of a model; an MDM never quits.
-    box_size = crops.BOX_SIZE
-    margin = crops.MARGIN
-    stop_threshold = fail_threshold = realign_threshold = calibration = None
-    realign_turn = 0.0
-
     def __init__(
         self,
         landmark_count: int = 68,
@@ -51,20 +46,23 @@ class MDM(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
-        self.landmark_count = landmark_count
         if patch_indices is None:
             patch_indices = range(landmark_count)
-        self.patch_indices = check_patch_indices(patch_indices, landmark_count)
-        self.iterations = iterations
-        self.patch_size = patch_size
-        self.hidden_size = hidden_size
+        # An MDM never quits.
+        self.settings = ModelSettings(
+            landmark_count,
+            patch_indices,  # type: ignore[arg-type]  # it makes tuples of what it gets
+            (0,) * iterations,
+            patch_size,
+            hidden_size,
+            reference_shape=reference_shape,  # type: ignore[arg-type]
+        )
         self.kernel_initializer = keras.initializers.get(
             kernel_initializer or release_initializer()
         )
-        self.reference_shape = check_reference_shape(reference_shape, landmark_count)
         self.step = CascadeStep(
             landmark_count,
-            len(self.patch_indices),
+            len(self.settings.patch_indices[0]),
             patch_size,
             hidden_size=hidden_size,
             use_attention=False,
@@ -84,43 +82,40 @@ class MDM(keras.Model):
         """Runs all iterations; inputs and outputs as in the class description."""
         image = inputs["pyramid"][0]
         initial = ops.convert_to_tensor(inputs["initial"])
-        hidden = ops.zeros((ops.shape(initial)[0], self.hidden_size), initial.dtype)
-        state = {"displacement": ops.zeros_like(initial), "hidden": hidden}
+        hidden = ops.zeros((ops.shape(initial)[0], self.settings.hidden_size), initial.dtype)
+        state = IterationState(ops.zeros_like(initial), hidden)
         outputs: dict[str, list] = {"landmarks": [], "hidden": []}
-        for k in range(self.iterations):
+        for k in range(len(self.settings.levels)):
             state, landmarks, _ = self.iterate(k, image, initial, state)
             outputs["landmarks"].append(landmarks)
-            outputs["hidden"].append(state["hidden"])
+            outputs["hidden"].append(state.hidden)
         return outputs
 
-    def iterate(self, k: int, image: Any, initial: Any, state: dict[str, Any]) -> tuple:
-        """Runs one iteration, whichever; as ``MuSiCa.iterate``, but all errors are NaN."""
-        landmarks = initial + state["displacement"]
-        centres = ops.take(landmarks, self.patch_indices, axis=1)
-        moved, hidden, _ = self.step(image, centres, state["hidden"])
-        displacement = state["displacement"] + moved
+    def iterate(self, k: int, image: Any, initial: Any, state: IterationState) -> IterationResult:
+        """Runs one iteration; as ``MuSiCa.iterate``, but all errors are NaN."""
+        landmarks = landmarks_from(initial, state.displacement, 0)
+        centres = ops.take(landmarks, self.settings.patch_indices[k], axis=1)
+        moved, hidden, _ = self.step(image, centres, state.hidden)
+        displacement = state.displacement + moved
         errors = ops.full((ops.shape(initial)[0],), float("nan"), initial.dtype)
-        return {"displacement": displacement, "hidden": hidden}, initial + displacement, errors
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """The pyramid level of each iteration: the finest."""
-        return (0,) * self.iterations
+        landmarks = landmarks_from(initial, displacement, 0)
+        return IterationResult(IterationState(displacement, hidden), landmarks, errors)
 
     @property
     def multiply_adds(self) -> list[int]:
         """Multiply-adds for one face after each iteration."""
-        return [(k + 1) * self.step.multiply_adds for k in range(self.iterations)]
+        return [(k + 1) * self.step.multiply_adds for k in range(len(self.settings.levels))]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
+        settings = self.settings.as_values()
         return {
             **super().get_config(),
-            "landmark_count": self.landmark_count,
-            "patch_indices": list(self.patch_indices),
-            "iterations": self.iterations,
-            "patch_size": self.patch_size,
-            "hidden_size": self.hidden_size,
+            "landmark_count": settings["landmark_count"],
+            "patch_indices": settings["patch_indices"][0],
+            "iterations": len(settings["levels"]),
+            "patch_size": settings["patch_size"],
+            "hidden_size": settings["hidden_size"],
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "reference_shape": self.reference_shape,
+            "reference_shape": settings["reference_shape"],
         }

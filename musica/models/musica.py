@@ -1,14 +1,23 @@
 """MuSiCa: the cascade of the paper, as a Keras model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import keras
 from keras import ops
 
-from musica.errors import InputError
 from musica.geometry import crops
-from musica.geometry.landmarks import SCHEMES, scheme_for
+from musica.geometry.landmarks import scheme_for
 from musica.layers import CascadeStep
+from musica.models.iteration import (
+    IterationResult,
+    IterationState,
+    displacement_at,
+    landmarks_from,
+    points_at,
+)
+from musica.models.settings import FORMER_KEYS, ModelSettings
 
 
 def release_initializer() -> keras.initializers.Initializer:
@@ -25,7 +34,8 @@ class MuSiCa(keras.Model):
 
     Args:
         landmark_count: N.
-        patch_indices: the M landmarks around which patches are cut; the scheme's default if None.
+        patch_indices: the M landmarks around which patches are cut, one list for all iterations or
+            one for each; the scheme's default if None.
         levels: pyramid level of each iteration, e.g. (2, 1, 0); level l is 1/2^l of the crop.
         patch_size: side of a patch in pixels.
         filters: channels of the patch encoder's convolutions.
@@ -33,19 +43,17 @@ class MuSiCa(keras.Model):
         use_attention: whether patches are weighted by the local attention.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
         patch_dropout: share of the patches that are not seen in training.
-        reference_shape: (N, 2) mean face, (y, x) crop pixels from the box's corner, or None. It
-            and the following are not used by ``call``; they travel with the model, because
-            inference needs them.
+        preprocessing: how pixels are made; it and the following are not used by ``call``. They
+            travel with the model, because inference needs them (``ModelSettings``).
         box_size: the box's longer side in crop pixels.
-        margin: share of the box's side added on each side.
-        stop_threshold: T_s, a face stops when its estimated error is below; one for all iterations,
-            or a list of one for each but the last; None never stops.
-        fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
-        realign_threshold: a face is aligned again, turned upright, when its estimate is above and
-            it is found to be rolled; None never (``musica.alignment.realignment``).
-        realign_turn: degrees by which such a face is turned for new starts; 0: it has none.
-        calibration: for each iteration, a list of estimates and one of the NMEs that are expected
-            at them, both ascending (``estimate_quality.calibration_knots``); None: not calibrated.
+        margin: share of the box's side that the crop adds on each side.
+        reference_shape: (N, 2) mean face, (y, x) crop pixels from the box's corner, or None.
+        stop_threshold: T_s; one for all iterations, or one for each but the last; None never stops.
+        fail_threshold: T_f; None never fails.
+        calibration: the NMEs that estimates stand for.
+
+    Attributes:
+        settings: the model's ``ModelSettings``.
 
     Inputs, a dict:
         pyramid: list of (B, H_l, W_l, 3) float32 normalised levels, finest first, at least
@@ -64,57 +72,57 @@ class MuSiCa(keras.Model):
         >>> outputs["landmarks"][-1].shape
         TensorShape([1, 68, 2])
 
-    Reference: ``method.md`` sections 3 and 4; release function ``model_conv3_pyramids``.
+    Reference: ``METHOD.md`` sections 3 and 4; release function ``model_conv3_pyramids``.
     """
 
     def __init__(
         self,
         landmark_count: int = 68,
-        patch_indices: Sequence[int] | None = None,
+        patch_indices: Sequence[int] | Sequence[Sequence[int]] | None = None,
         levels: Sequence[int] = (2, 1, 0),
         patch_size: int = 14,
         filters: int = 32,
         hidden_size: int = 512,
         use_attention: bool = True,
-        kernel_initializer=None,
+        kernel_initializer: Any = None,
         patch_dropout: float = 0.0,
-        reference_shape=None,
+        preprocessing: str = "release",
         box_size: int = crops.BOX_SIZE,
         margin: float = crops.MARGIN,
-        stop_threshold: float | list[float] | None = None,
+        reference_shape: Any = None,
+        stop_threshold: float | Sequence[float] | None = None,
         fail_threshold: float | None = None,
-        realign_threshold: float | None = None,
-        realign_turn: float = 0.0,
-        calibration=None,
-        **kwargs,
+        calibration: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
         if patch_indices is None:
             scheme = scheme_for(landmark_count)
             patch_indices = scheme.patch_indices[scheme.default_patch_count]
-        self.landmark_count = landmark_count
-        self.patch_indices = check_patch_indices(patch_indices, landmark_count)
-        self.levels = check_levels(levels)
-        self.patch_size = patch_size
+        self.settings = ModelSettings(
+            landmark_count,
+            patch_indices,  # type: ignore[arg-type]  # it makes tuples of what it gets
+            levels,  # type: ignore[arg-type]
+            patch_size,
+            hidden_size,
+            preprocessing,
+            box_size,
+            margin,
+            reference_shape,
+            stop_threshold,  # type: ignore[arg-type]
+            fail_threshold,
+            calibration,
+        )
         self.filters = filters
-        self.hidden_size = hidden_size
         self.use_attention = use_attention
         self.kernel_initializer = keras.initializers.get(
             kernel_initializer or release_initializer()
         )
         self.patch_dropout = patch_dropout
-        self.reference_shape = check_reference_shape(reference_shape, landmark_count)
-        self.box_size = box_size
-        self.margin = margin
-        self.stop_threshold = stop_threshold
-        self.fail_threshold = fail_threshold
-        self.realign_threshold = realign_threshold
-        self.realign_turn = realign_turn
-        self.calibration = check_calibration(calibration, len(self.levels))
         self.steps = [
             CascadeStep(
                 landmark_count,
-                len(self.patch_indices),
+                len(points),
                 patch_size,
                 filters,
                 hidden_size,
@@ -124,145 +132,80 @@ class MuSiCa(keras.Model):
                 name=f"step_{k}",
                 dtype=self.dtype_policy,
             )
-            for k in range(len(self.levels))
+            for k, points in enumerate(self.settings.patch_indices)
         ]
         self.build()
 
-    @property
-    def scheme(self):
-        """The landmark scheme, or None where the number of landmarks is a user's own."""
-        return SCHEMES.get(self.landmark_count)
-
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates all weights; they depend on the arguments alone."""
         for step in self.steps:
             step.build()
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Any]) -> dict[str, list]:
         """Runs all iterations; inputs and outputs as in the class description."""
         initial = ops.convert_to_tensor(inputs["initial"])
         state = self.initial_state(initial)
         outputs: dict[str, list] = {"landmarks": [], "errors": [], "hidden": []}
-        for k, level in enumerate(self.levels):
-            state, landmarks, error = self.iterate(k, inputs["pyramid"][level], initial, state)
+        for k, level in enumerate(self.settings.levels):
+            state, landmarks, errors = self.iterate(k, inputs["pyramid"][level], initial, state)
             outputs["landmarks"].append(landmarks)
-            outputs["errors"].append(error)
-            outputs["hidden"].append(state["hidden"])
+            outputs["errors"].append(errors)
+            outputs["hidden"].append(state.hidden)
         return outputs
 
-    def initial_state(self, initial):
+    def initial_state(self, initial: Any) -> IterationState:
         """State before the first iteration: no displacement, hidden state zero."""
-        hidden = ops.zeros((ops.shape(initial)[0], self.hidden_size), initial.dtype)
-        return {"displacement": ops.zeros_like(initial), "hidden": hidden}
+        hidden = ops.zeros((ops.shape(initial)[0], self.settings.hidden_size), initial.dtype)
+        return IterationState(ops.zeros_like(initial), hidden)
 
-    def iterate(self, k, image, initial, state):
-        """Runs iteration k (``method.md`` section 4).
+    def iterate(self, k: int, image: Any, initial: Any, state: IterationState) -> IterationResult:
+        """Runs iteration k (``METHOD.md`` section 4).
 
         Args:
             k: which iteration.
             image: (B, H_l, W_l, 3) float32, the pyramid level ``levels[k]``.
             initial: (B, N, 2) float32, level-0 pixels.
-            state: ``displacement`` (B, N, 2) from the initial shape, in pixels of the level
-                before, and ``hidden`` (B, H).
-
-        Returns:
-            The new state, the landmarks (B, N, 2) in level-0 pixels and the errors (B,).
+            state: from the iteration before.
         """
-        level = self.levels[k]
-        previous_level = self.levels[k - 1] if k else level
-        displacement = state["displacement"] * 2.0 ** (previous_level - level)
-        current = initial / 2.0**level + displacement
-        centres = ops.take(current, self.patch_indices, axis=1)
-        moved, hidden, error = self.steps[k](image, centres, state["hidden"])
+        levels = self.settings.levels
+        displacement = displacement_at(state, levels, k)
+        points = points_at(initial, displacement, levels[k])
+        centres = ops.take(points, self.settings.patch_indices[k], axis=1)
+        moved, hidden, errors = self.steps[k](image, centres, state.hidden)
         displacement = displacement + moved
-        landmarks = initial + displacement * 2.0**level
-        return {"displacement": displacement, "hidden": hidden}, landmarks, error
+        landmarks = landmarks_from(initial, displacement, levels[k])
+        return IterationResult(IterationState(displacement, hidden), landmarks, errors)
 
     @property
     def multiply_adds(self) -> list[int]:
-        """Multiply-adds for one face after each iteration (``method.md`` section 9)."""
+        """Multiply-adds for one face after each iteration (``METHOD.md`` section 9)."""
         totals, total = [], 0
         for step in self.steps:
             total += step.multiply_adds
             totals.append(total)
         return totals
 
-    def get_config(self):
+    def change_settings(self, **changes: Any) -> None:
+        """Replaces settings that the weights do not depend on, such as thresholds.
+
+        Raises:
+            InputError: a value cannot be a model's.
+        """
+        self.settings = replace(self.settings, **changes)
+
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
-            "landmark_count": self.landmark_count,
-            "patch_indices": list(self.patch_indices),
-            "levels": list(self.levels),
-            "patch_size": self.patch_size,
+            **self.settings.as_values(),
             "filters": self.filters,
-            "hidden_size": self.hidden_size,
             "use_attention": self.use_attention,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "patch_dropout": self.patch_dropout,
-            "reference_shape": self.reference_shape,
-            "box_size": self.box_size,
-            "margin": self.margin,
-            "stop_threshold": self.stop_threshold,
-            "fail_threshold": self.fail_threshold,
-            "realign_threshold": self.realign_threshold,
-            "realign_turn": self.realign_turn,
-            "calibration": self.calibration,
         }
 
-
-def check_patch_indices(patch_indices: Sequence[int], landmark_count: int) -> tuple[int, ...]:
-    """Returns the patch points as a tuple.
-
-    Raises:
-        InputError: none, or one that is not a landmark.
-    """
-    indices = tuple(int(index) for index in patch_indices)
-    if not indices or min(indices) < 0 or max(indices) >= landmark_count:
-        raise InputError(f"patch_indices must be landmarks from 0 to {landmark_count - 1}")
-    return indices
-
-
-def check_levels(levels: Sequence[int]) -> tuple[int, ...]:
-    """Returns the pyramid levels as a tuple.
-
-    Raises:
-        InputError: none, or a negative one.
-    """
-    levels = tuple(int(level) for level in levels)
-    if not levels or min(levels) < 0:
-        raise InputError(f"levels must be pyramid levels, coarse to fine, not {list(levels)}")
-    return levels
-
-
-def check_reference_shape(reference_shape, landmark_count: int) -> list[list[float]] | None:
-    """Returns the reference shape as nested lists, which a saved model can hold.
-
-    Raises:
-        InputError: not ``landmark_count`` pairs of numbers.
-    """
-    if reference_shape is None:
-        return None
-    rows = [[float(value) for value in row] for row in reference_shape]
-    if len(rows) != landmark_count or any(len(row) != 2 for row in rows):
-        raise InputError(f"the reference shape has {len(rows)} points, the model {landmark_count}")
-    return rows
-
-
-def check_calibration(calibration, iterations: int) -> list[list[list[float]]] | None:
-    """Returns the calibration as nested lists, which a saved model can hold.
-
-    Raises:
-        InputError: not one pair of estimates and NMEs, both ascending, for each iteration.
-    """
-    if calibration is None:
-        return None
-    pairs = [[[float(value) for value in values] for values in pair] for pair in calibration]
-    fits = len(pairs) == iterations and all(
-        len(pair) == 2 and len(pair[0]) == len(pair[1]) > 0 and pair == [*map(sorted, pair)]
-        for pair in pairs
-    )
-    if not fits:
-        raise InputError(f"calibration must be {iterations} pairs of ascending estimates and NMEs")
-    return pairs
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "MuSiCa":
+        """Builds a model; keys of version 0.2.0 that nothing reads any more are passed over."""
+        return cls(**{name: value for name, value in config.items() if name not in FORMER_KEYS})

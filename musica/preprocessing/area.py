@@ -15,6 +15,7 @@ import numpy as np
 
 from musica.errors import InputError
 from musica.geometry.square_crops import SquareCrop
+from musica.preprocessing.patches import cut_patches
 
 # One grey level in one pixel makes less. A flat crop becomes zeros.
 CONSTANT_DEVIATION = 0.25
@@ -55,11 +56,22 @@ class AreaPyramid:
                 self._levels[level] = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
         return self._levels[level]
 
-    def normalised(self, level: int) -> np.ndarray:
+    def level(self, level: int) -> np.ndarray:
         """A level less the mean, over the deviation: (S, S, C) float32, C = 1 for a grey face."""
         pixels = self.pixels(level)
-        values = (pixels.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
-        return values.reshape(*pixels.shape[:2], -1)
+        return self._normalised(pixels.reshape(*pixels.shape[:2], -1))
+
+    def patches(self, level: int, centres: np.ndarray, size: int) -> np.ndarray:
+        """As ``Pyramid.patches``; only the pixels of patches are normalised."""
+        pixels = self.pixels(level)
+        patches, copied = cut_patches(pixels.reshape(*pixels.shape[:2], -1), centres, size)
+        patches = self._normalised(patches)
+        return patches if copied.all() else patches * copied
+
+    def _normalised(self, pixels: np.ndarray) -> np.ndarray:
+        values = np.subtract(pixels, np.float32(self.mean), dtype=np.float32)
+        values *= np.float32(self.scale)
+        return values
 
     def _raster(self, size: int) -> np.ndarray:
         """The square, sampled bilinearly at half-pixel centres."""

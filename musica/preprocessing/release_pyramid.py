@@ -14,6 +14,7 @@ from scipy import ndimage, sparse
 
 from musica.errors import InputError
 from musica.geometry.crops import Crop, image_window
+from musica.preprocessing.patches import cut_patches
 
 LEVELS = 3
 # One grey level in one pixel of a crop makes ten times this; rounding makes less.
@@ -157,6 +158,31 @@ def pyramid(pixels: np.ndarray, levels: int = LEVELS) -> list[np.ndarray]:
         rows, columns = _level_operator(finest.shape[0], 1), _level_operator(*finest.shape[1:])
         result.append(_apply(rows, columns, finest))
     return result
+
+
+class ReleasePyramid:
+    """The levels of one face.
+
+    Args:
+        image: (H, W, 3) or grey (H, W), values in 0..255.
+        crop: from ``geometry.crops``.
+        levels: number of levels.
+
+    Raises:
+        InputError: the crop lies wholly outside the image, or is too narrow for so many levels.
+    """
+
+    def __init__(self, image: np.ndarray, crop: Crop, levels: int = LEVELS):
+        self._levels = pyramid(normalise(crop_image(image, crop)), levels)
+
+    def level(self, level: int) -> np.ndarray:
+        """A normalised level, (H_l, W_l, C) float32, C = 1 for a grey face."""
+        return self._levels[level]
+
+    def patches(self, level: int, centres: np.ndarray, size: int) -> np.ndarray:
+        """As ``Pyramid.patches``."""
+        patches, copied = cut_patches(self._levels[level], centres, size)
+        return patches * copied
 
 
 def pad_batch(images: Sequence[np.ndarray], size: int | None = None) -> np.ndarray:

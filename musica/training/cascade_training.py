@@ -23,7 +23,7 @@ class CascadeTraining(keras.Model):
         super().__init__()
         self.cascade = cascade
         self.error_weight = error_weight
-        eye_corners = scheme_for(cascade.landmark_count).eye_corners
+        eye_corners = scheme_for(cascade.settings.landmark_count).eye_corners
         self.face_error = partial(losses.LOSSES[loss], eye_corners=eye_corners)
         self.nme = partial(losses.nme, eye_corners=eye_corners)
         self.means = {}

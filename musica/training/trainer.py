@@ -103,7 +103,7 @@ def _samples(config: TrainConfig, cascade: keras.Model, faces, **options) -> dat
     levels = 1 if isinstance(cascade, MDM) else max(config.levels) + 1
     return dataset.FaceSamples(
         faces,
-        cascade.reference_shape,
+        cascade.settings.reference_shape,
         levels=levels,
         box_size=config.box_size,
         margin=config.margin,
@@ -217,8 +217,8 @@ def _reference_shape(config: TrainConfig, faces, pretrained: keras.Model | None)
         return reference_shape_files.read_reference_shape(
             config.reference_shape_path, config.landmark_count
         )
-    if pretrained is not None and pretrained.reference_shape is not None:
-        return pretrained.reference_shape
+    if pretrained is not None and pretrained.settings.reference_shape is not None:
+        return pretrained.settings.reference_shape
     landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
     return reference_shape.reference_shape(landmarks, boxes, config.box_size)
 

@@ -1,6 +1,10 @@
+import copy
 import os
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -12,7 +16,7 @@ from musica.errors import InputError
 from musica.files import image_files
 from musica.geometry import crops
 from musica.jobs import inference
-from musica.models.loading import load_model
+from musica.models.loading import load_musica
 from musica.models.mdm import MDM
 from musica.models.musica import MuSiCa
 from musica.preprocessing.release_pyramid import pad_batch
@@ -70,7 +74,7 @@ def test_only_the_faces_that_go_on_are_computed(aligner, faces, estimates, monke
     iterate = aligner.runner.iterate
 
     def counting(k, pyramids, initial, state):
-        sizes.append((len(pyramids), len(initial), len(state["hidden"])))
+        sizes.append((len(pyramids), len(initial), len(state.hidden)))
         return iterate(k, pyramids, initial, state)
 
     monkeypatch.setattr(aligner.runner, "iterate", counting)
@@ -94,7 +98,7 @@ def test_fixed_iterations_equal_the_model(aligner, faces):
     outputs = aligner.model(
         {
             "pyramid": [
-                pad_batch([face.pyramid[level] for face in prepared]) for level in range(3)
+                pad_batch([face.pyramid.level(level) for face in prepared]) for level in range(3)
             ],
             "initial": np.stack([face.initial for face in prepared]),
         }
@@ -119,11 +123,47 @@ def test_failed(aligner, faces, estimates):
 
 
 def test_the_models_own_thresholds_hold(aligner, faces, monkeypatch):
-    monkeypatch.setattr(aligner.model, "stop_threshold", np.inf)
+    def change(**settings):
+        monkeypatch.setattr(aligner, "settings", replace(aligner.settings, **settings))
+
+    change(stop_threshold=np.inf)
     assert [face.iterations for face in aligner.align_batch(*faces)] == [1] * 4
-    monkeypatch.setattr(aligner.model, "stop_threshold", -np.inf)
-    monkeypatch.setattr(aligner.model, "fail_threshold", -np.inf)
+    change(stop_threshold=-np.inf, fail_threshold=-np.inf)
     assert all(face.failed for face in aligner.align_batch(*faces))
+
+
+def test_faces_of_one_picture(aligner, faces):
+    image, box = faces[0][0], faces[1][0]
+    together = aligner.align_faces(image, [box, box + 5])
+    for face, own in zip(together, (box, box + 5), strict=True):
+        np.testing.assert_allclose(face.landmarks, aligner.align(image, own).landmarks, atol=1e-3)
+    assert aligner.align_faces(image, []) == []
+
+
+def test_copies_and_other_processes_align_alike(aligner, faces):
+    lite = FaceAligner.load("68")
+    for original in (aligner, lite):
+        for copied in (copy.deepcopy(original), pickle.loads(pickle.dumps(original))):
+            found = copied.align(faces[0][3], faces[1][3]).landmarks
+            expected = original.align(faces[0][3], faces[1][3]).landmarks
+            np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("runner", ["litert", "keras"])
+def test_threads_may_share_an_aligner(runner, aligner, faces):
+    shared = FaceAligner.load("68") if runner == "litert" else aligner
+    pairs = list(zip(*faces, strict=True)) * 10
+    expected = [shared.align(*pair).landmarks for pair in pairs[:4]] * 10
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda pair: shared.align(*pair).landmarks, pairs))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_a_forked_process_says_that_tensorflow_hangs(aligner, faces, monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(RuntimeError, match="spawn"):
+        aligner.align(faces[0][3], faces[1][3])
 
 
 def test_image_kinds(aligner, faces, tmp_path):
@@ -153,9 +193,9 @@ def test_unusable_input(aligner, faces, tmp_path):
     MuSiCa(hidden_size=4, patch_indices=[0]).save(tmp_path / "shapeless.keras")
     MDM(hidden_size=4, patch_indices=[0]).save(tmp_path / "mdm.keras")
     with pytest.raises(InputError, match="no such"):
-        load_model(tmp_path / "missing.keras")
+        load_musica(tmp_path / "missing.keras")
     with pytest.raises(InputError, match="holds a MDM, not a MuSiCa model"):
-        load_model(tmp_path / "mdm.keras")
+        load_musica(tmp_path / "mdm.keras")
     for name, message in (
         ("text", "not a readable"),
         ("shapeless", "no reference"),
@@ -181,7 +221,7 @@ def test_keras_reads_a_model_in_either_order(imports, aligner, tmp_path):
         f"{imports}\n"
         f"for name in ('model', 'mdm'):\n"
         f"    model = keras.models.load_model({str(tmp_path)!r} + f'/{{name}}.keras')\n"
-        f"    assert model.landmark_count == 68"
+        f"    assert model.settings.landmark_count == 68"
     )
 
 
@@ -218,16 +258,3 @@ def test_without_a_box_the_first_found_face_is_aligned(aligner, faces, monkeypat
     boxes.clear()
     with pytest.raises(InputError, match="no face was found"):
         aligner.align(image)
-
-
-def test_faces_that_ask_are_aligned_again_alike_in_batches(aligner, faces, estimates):
-    options = {"realign_threshold": between(estimates[2]), "realign_turn": 60.0}
-    asking = estimates[2] > options["realign_threshold"]
-    together = aligner.align_batch(*faces, **options)
-    assert [face.iterations > 3 for face in together] == list(asking)
-    costs = aligner.model.multiply_adds
-    for face, image, box in zip(together, *faces, strict=True):
-        alone = aligner.align(image, box, **options)
-        np.testing.assert_allclose(face.landmarks, alone.landmarks, atol=1e-3)
-        assert face.iterations == alone.iterations
-        assert face.multiply_adds == face.iterations * costs[0]

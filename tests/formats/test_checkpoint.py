@@ -113,9 +113,9 @@ def test_converted_model_equals_the_restatement(
 ):
     variables = release_variables(iterations, attention)
     model = converted(tmp_path, stored(variables), single_file, averages=averages)
-    assert model.levels == levels
-    assert (model.landmark_count, model.patch_indices) == (N, (0, 3))
-    assert (model.hidden_size, model.filters, model.use_attention) == (H, F, attention)
+    assert model.settings.levels == levels
+    assert (model.settings.landmark_count, model.settings.patch_indices[0]) == (N, (0, 3))
+    assert (model.settings.hidden_size, model.filters, model.use_attention) == (H, F, attention)
 
     said = capsys.readouterr().out
     assert f"wrote {tmp_path / 'model.keras'}: 4 landmarks, 2 patches" in said
@@ -126,7 +126,7 @@ def test_converted_model_equals_the_restatement(
     steps = restated_steps(used, iterations, attention)
     inputs = tiny.inputs(1, count=N)
     pyramid = [level[0] for level in inputs["pyramid"]]
-    expected = reference.musica(pyramid, inputs["initial"][0], steps, levels, (0, 3))
+    expected = reference.musica(pyramid, inputs["initial"][0], steps, levels, [(0, 3)] * iterations)
     outputs = model(inputs)
     for name, values in zip(("landmarks", "errors", "hidden"), expected, strict=True):
         for found, value in zip(outputs[name], values, strict=True):
@@ -143,7 +143,7 @@ def test_index_may_be_named(tmp_path):
 
 def test_levels_can_be_given():
     variables = release_variables(2)
-    assert built(variables, levels=[0, 0]).levels == (0, 0)
+    assert built(variables, levels=[0, 0]).settings.levels == (0, 0)
     with pytest.raises(InputError, match="3 levels given, the checkpoint has 2"):
         built(variables, levels=[2, 1, 0])
 
@@ -151,8 +151,11 @@ def test_levels_can_be_given():
 def test_patch_points_of_the_scheme():
     variables = release_variables(2, landmarks=68, patches=17)
     model = built(variables, patch_indices=None)
-    assert model.patch_indices == tuple(range(0, 68, 4))
-    assert built(variables, patch_indices=None, scheme=68).patch_indices == model.patch_indices
+    assert model.settings.patch_indices[0] == tuple(range(0, 68, 4))
+    assert (
+        built(variables, patch_indices=None, scheme=68).settings.patch_indices
+        == model.settings.patch_indices
+    )
     with pytest.raises(InputError, match="the checkpoint has 68 landmarks, not the scheme's 98"):
         built(variables, patch_indices=None, scheme=98)
     with pytest.raises(InputError, match="no landmark scheme has 5"):
@@ -234,7 +237,7 @@ def test_files_without_what_was_asked_for(tmp_path):
 def test_unknown_number_of_iterations():
     with pytest.raises(InputError, match="no default levels for 1 iterations; give --levels"):
         built(release_variables(1))
-    assert built(release_variables(1), levels=[1]).levels == (1,)
+    assert built(release_variables(1), levels=[1]).settings.levels == (1,)
 
 
 @pytest.mark.parametrize("damage", ["empty", "garbage", "half", "half the data", "no data"])
@@ -267,8 +270,8 @@ def test_reference_shape_travels_with_the_model(tmp_path, name):
         write_reference_shape(path, shape)
     for place in (path, tmp_path):
         model = built(variables, reference_shape_path=str(place))
-        np.testing.assert_array_equal(model.reference_shape, shape)
-    assert built(variables).reference_shape is None
+        np.testing.assert_array_equal(model.settings.reference_shape, shape)
+    assert built(variables).settings.reference_shape is None
     with pytest.raises(InputError, match="4 points where 5 are needed"):
         built(release_variables(2, landmarks=5), reference_shape_path=str(path))
 
@@ -299,7 +302,10 @@ def test_command(tmp_path):
     done = run("--patch_indices=0,3")
     assert done.returncode == 0, done.stderr
     assert "raw weights of step 300" in done.stdout.splitlines()[-1]
-    assert keras.models.load_model(tmp_path / "new" / "model.keras").patch_indices == (0, 3)
+    assert keras.models.load_model(tmp_path / "new" / "model.keras").settings.patch_indices[0] == (
+        0,
+        3,
+    )
     failed = run("--output=model.h5")
     assert failed.returncode == 1
     assert (

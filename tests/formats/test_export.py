@@ -38,8 +38,11 @@ def test_saved_model_quits_iteration_by_iteration(tmp_path):
     loaded, inputs = tf.saved_model.load(config.output), tiny.inputs()
     expected = model(inputs)
     initial = tf.constant(inputs["initial"])
-    state = {"displacement": tf.zeros_like(initial), "hidden": tf.zeros((2, model.hidden_size))}
-    for k, level in enumerate(model.levels):
+    state = {
+        "displacement": tf.zeros_like(initial),
+        "hidden": tf.zeros((2, model.settings.hidden_size)),
+    }
+    for k, level in enumerate(model.settings.levels):
         outputs = loaded.signatures[f"iteration_{k + 1}"](
             image=tf.constant(inputs["pyramid"][level]), initial=initial, **state
         )
@@ -61,12 +64,12 @@ def test_onnx_model_quits_iteration_by_iteration(tmp_path):
 
     session = runtime.InferenceSession(config.output)
     described = json.loads(session.get_modelmeta().custom_metadata_map["musica"])
-    assert described["patch_indices"] == list(model.patch_indices)
+    assert described["patch_indices"] == model.settings.as_values()["patch_indices"]
     inputs = tiny.inputs()
     expected = model(inputs)
     initial = inputs["initial"].astype("float32")
-    state = np.zeros_like(initial), np.zeros((2, model.hidden_size), np.float32)
-    for k, level in enumerate(model.levels):
+    state = np.zeros_like(initial), np.zeros((2, model.settings.hidden_size), np.float32)
+    for k, level in enumerate(model.settings.levels):
         values = inputs["pyramid"][level], initial, *state
         named = dict(zip(INPUTS, values, strict=True), iteration=np.array(k + 1))
         *state, landmarks, error = session.run(OUTPUTS, named)

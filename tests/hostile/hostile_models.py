@@ -15,7 +15,7 @@ from hostile_pictures import portrait
 
 from musica.alignment.aligner import FaceAligner
 from musica.models.lite_model import DESCRIBED, DESCRIPTION
-from musica.models.loading import SHIPPED_LITE_MODEL
+from musica.models.loading import model_path
 
 EDGE = 20_000  # bytes at either end of a model, where its structure is
 
@@ -33,11 +33,11 @@ def tried(path: Path) -> Attempt:
 
 def lite_model(generator: np.random.Generator, folder: Path) -> Attempt:
     """The shipped .tflite, its bytes damaged or its description changed."""
-    content = SHIPPED_LITE_MODEL.read_bytes()
+    content = model_path().read_bytes()
     if generator.random() < 0.6:
         near = EDGE if generator.random() < 0.7 else None
         return tried(written(generator, folder, damaged(generator, content, near), ".tflite"))
-    with zipfile.ZipFile(SHIPPED_LITE_MODEL) as archive:
+    with zipfile.ZipFile(model_path()) as archive:
         description = json.loads(archive.read(DESCRIPTION))
     description[one_of(generator, DESCRIBED)] = odd_value(generator)
     text = json.dumps(description)

@@ -21,7 +21,7 @@ from musica.files import image_files, landmark_files
 from musica.geometry.box_conventions import to_landmark_box
 from musica.jobs import inference
 from musica.jobs.inference import InferenceConfig
-from musica.models.loading import SHIPPED_LITE_MODEL
+from musica.models.loading import model_path
 
 FORMATS = (".png", ".jpg", ".gif", ".tif", ".bmp", ".webp", ".ppm", ".ico", ".tga", ".pcx", ".jp2")
 FORMATS += (".sgi", ".im", ".dds", ".qoi", ".avif", ".icns", ".msp", ".xbm", ".spider", ".blp")
@@ -31,7 +31,7 @@ NUMBERS = (np.nan, np.inf, -np.inf, 1e300, -1e300, 1e6, -1e6, 999_999, 2**31, 0,
 @lru_cache
 def aligner() -> FaceAligner:
     """The shipped model, with LiteRT."""
-    return FaceAligner.load(SHIPPED_LITE_MODEL)
+    return FaceAligner.load(model_path())
 
 
 @lru_cache
@@ -210,7 +210,7 @@ def folder_of_pictures(generator: np.random.Generator, folder: Path) -> Attempt:
     keys = {
         "images": [str(pictures)],
         "resDir": str(folder / "output"),
-        "checkpoint_file": str(SHIPPED_LITE_MODEL),
+        "checkpoint_file": str(model_path()),
         "draw": bool(generator.random() < 0.3),
         "format": one_of(generator, ("pts", "ljson")),
         "batch_size": int(generator.integers(1, 5)),

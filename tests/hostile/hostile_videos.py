@@ -12,7 +12,7 @@ from hostile_pictures import encoded, portrait
 
 from musica.files.video_files import import_opencv, video_writer
 from musica.jobs.video import VideoConfig, track_videos
-from musica.models.loading import SHIPPED_LITE_MODEL
+from musica.models.loading import model_path
 
 EDGE = 3000  # bytes at either end of a video, where its structure is
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
@@ -45,7 +45,7 @@ def videos(generator: np.random.Generator, folder: Path) -> Attempt:
     keys = {
         "videos": given,
         "resDir": str(folder / "output"),
-        "checkpoint_file": str(SHIPPED_LITE_MODEL),
+        "checkpoint_file": str(model_path()),
         "frames": one_of(generator, (None, None, 0, 3)),
         "draw": bool(generator.random() < 0.5),
         "smooth": bool(generator.random() < 0.3),

@@ -23,7 +23,7 @@ from PIL import Image, ImageEnhance
 
 from musica.files import landmark_files
 from musica.jobs import tasks
-from musica.models.loading import SHIPPED_LITE_MODEL
+from musica.models.loading import model_path
 
 SIDE = 160  # pixels of a picture
 BAD = ("cut", "text", "empty", "link", "pipe")
@@ -78,7 +78,7 @@ def start(pictures: Path, results: Path) -> subprocess.Popen:
     """Starts a run."""
     command = [sys.executable, "-m", "musica.inference", str(pictures), f"--resDir={results}"]
     return subprocess.Popen(
-        [*command, f"--checkpoint_file={SHIPPED_LITE_MODEL}"],
+        [*command, f"--checkpoint_file={model_path()}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -16,7 +16,7 @@ import numpy as np
 from musica.alignment.aligner import FaceAligner
 from musica.files import image_files
 from musica.jobs import tasks
-from musica.models.loading import SHIPPED_LITE_MODEL, SHIPPED_MODEL
+from musica.models.loading import model_path
 
 MAX_GROWTH = 5e6  # bytes
 MAX_SLOWDOWN = 1.5
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=50, help="faces in one call")
     parser.add_argument("--runner", choices=("lite", "tensorflow"), default="lite")
     given = parser.parse_args()
-    path = SHIPPED_LITE_MODEL if given.runner == "lite" else SHIPPED_MODEL
+    path = model_path() if given.runner == "lite" else model_path(runner="keras")
     sys.exit(soak(FaceAligner.load(path), given.count, given.block, given.batch))
 
 

@@ -26,7 +26,7 @@ from musica.jobs import inference
 from musica.jobs.inference import InferenceConfig
 from musica.jobs.tasks import Predictions, Task, photo_tasks
 from musica.models.lite_model import DESCRIPTION
-from musica.models.loading import SHIPPED_LITE_MODEL, SHIPPED_MODEL, load_any_model
+from musica.models.loading import load_model, model_path
 from musica.models.model_file import check_description, check_keras_file
 
 needs_detector = pytest.mark.skipif(
@@ -278,7 +278,7 @@ def test_a_checkpoint_that_declares_too_much(tmp_path, monkeypatch):
 
 
 def description():
-    with zipfile.ZipFile(SHIPPED_LITE_MODEL) as archive:
+    with zipfile.ZipFile(model_path()) as archive:
         return json.loads(archive.read(DESCRIPTION))
 
 
@@ -314,7 +314,7 @@ def test_numbers_no_model_can_have(name, value):
 
 def repacked(path, change):
     """The shipped model's configuration, made small and changed, beside what may be weights."""
-    with zipfile.ZipFile(SHIPPED_MODEL) as archive:
+    with zipfile.ZipFile(model_path(runner="keras")) as archive:
         content = json.loads(archive.read("config.json"))
     content["config"].update(hidden_size=8, filters=2)
     members = change(content) or {}
@@ -372,7 +372,7 @@ def test_no_code_in_a_keras_file_runs(tmp_path):
         path = tmp_path / f"{number}.keras"
         path.write_bytes(hostile_models.packed({**members, "config.json": content}))
         with pytest.raises(InputError, match=rf"{number}\.keras"):
-            load_any_model(path)
+            load_model(path)
         # Nor where Keras is asked directly, as users may: it refuses, or finds nothing to run.
         with contextlib.suppress(Exception):
             keras.models.load_model(path, compile=False)

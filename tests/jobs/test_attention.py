@@ -49,15 +49,15 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(folder):
-    from musica.models.loading import load_model
+    from musica.models.loading import load_musica
 
-    return load_model(folder / "model.keras")
+    return load_musica(folder / "model.keras")
 
 
 @pytest.fixture(scope="module")
 def samples(folder, model):
     faces = annotated_faces.read_faces([folder / "list.txt"], folder)
-    return dataset.FaceSamples(faces, model.reference_shape, box_size=40)
+    return dataset.FaceSamples(faces, model.settings.reference_shape, box_size=40)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_gates_equal_the_restatement(model, samples, measured):
         steps = [tiny.arrays(step) for step in model.steps]
         landmarks = model({"pyramid": [level[None] for level in pyramid], "initial": initial[None]})
         before = [initial, *(np.array(x)[0] for x in landmarks["landmarks"][:-1])]
-        for k, level in enumerate(model.levels):
+        for k, level in enumerate(model.settings.levels):
             for m, index in enumerate(PATCHES):
                 point = before[k][index]
                 np.testing.assert_allclose(measured.points[face, k, m], point, rtol=1e-5)

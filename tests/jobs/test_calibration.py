@@ -16,7 +16,7 @@ from musica.evaluation import metrics
 from musica.files import annotated_faces, landmark_files
 from musica.geometry import reference_shape
 from musica.jobs.calibration import CalibrateConfig, calibrate, measure, summarise
-from musica.models.loading import load_model
+from musica.models.loading import load_musica
 from musica.quitting import calibration_report
 from musica.quitting.calibration_report import Measurements
 
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(folder):
     faces = annotated_faces.read_faces([folder / "list.txt"], folder)
-    return measure(load_model(folder / "model.keras"), faces, 5)
+    return measure(load_musica(folder / "model.keras"), faces, 5)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_the_threshold_of_a_second_alignment(folder, keys, tmp_path, capsys):
     output = str(tmp_path / "calibrated.keras")
     options = {"realign_turn": 60.0, "allowed_increase": 0.02, "output": output}
     assert not calibrate(CalibrateConfig(**keys, **options))
-    model = load_model(output)
+    model = load_musica(output)
     assert model.realign_turn == 60.0
     header, *rows, chosen = [
         [cell.strip() for cell in line.strip("|").split("|")]

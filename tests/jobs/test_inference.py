@@ -124,7 +124,7 @@ def test_iteration_is_chosen(data, capsys):
 def test_what_a_second_alignment_costs(data, capsys):
     folder, keys = data
     keys["eval_filenames"] = write_list(folder, "a.png")
-    once = loading.load_model(keys["checkpoint_file"]).multiply_adds
+    once = loading.load_musica(keys["checkpoint_file"]).multiply_adds
     for options, count in (
         ({"realign_threshold": -1e9, "realign_turn": 60.0}, 10),
         ({"realign_threshold": -1e9, "realign_turn": 60.0, "get_output_of_iteration": 2}, 3),
@@ -197,7 +197,7 @@ def test_input_is_not_overwritten(data):
 
 
 def test_builtin_faces(tmp_path, checkpoint, monkeypatch, capsys):
-    monkeypatch.setattr(loading, "SHIPPED_MODEL", checkpoint)
+    monkeypatch.setitem(loading.SHIPPED, "68", checkpoint.with_suffix(""))
     # Large pictures take seconds to compress.
     monkeypatch.setattr(drawn_faces, "draw_faces", lambda image, _: Image.fromarray(image[:9, :9]))
     assert not inference.infer(InferenceConfig(resDir=str(tmp_path / "output")))
@@ -274,7 +274,7 @@ def test_every_face_in_a_folder(photos, capsys):
     assert [row["face"] for row in rows] == ["1", "1", "1", "2"]
     assert rows[3]["image"] == str(folder / "images/sub/two.BMP")
     assert float(rows[3]["x0"]) == pytest.approx(float(rows[2]["x0"]) + 1, abs=0.011)
-    cost = str(loading.load_model(keys["checkpoint_file"]).multiply_adds[2])
+    cost = str(loading.load_musica(keys["checkpoint_file"]).multiply_adds[2])
     for row in rows:
         estimate = landmark_files.read_estimate(
             (folder / "results" / row["landmarks"]).with_suffix(".txt")

@@ -38,6 +38,6 @@ def test_saved_model_gives_the_same(tmp_path):
 
 def test_cost_is_the_published_one():
     model = MDM(kernel_initializer="zeros")
-    assert model.patch_indices == tuple(range(68))
+    assert model.settings.patch_indices == (tuple(range(68)),) * 4
     assert len(model.multiply_adds) == 4
     assert round(model.multiply_adds[-1] / 1e6) == 867

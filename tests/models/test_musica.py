@@ -15,6 +15,7 @@ ARCHITECTURES = [
     {"levels": (2, 2, 1, 0)},
     {"levels": (0, 0, 0)},
     {"use_attention": False},
+    {"levels": (2, 1), "patch_indices": ((0,), (3, 1, 4))},
     {"landmark_count": 7, "patch_indices": (6, 1, 1, 4), "filters": 3, "hidden_size": 9},
 ]
 
@@ -27,16 +28,20 @@ def model():
 @pytest.mark.parametrize("arguments", ARCHITECTURES)
 def test_model_equals_the_restatement(arguments):
     model = tiny.musica_model(**arguments)
-    inputs = tiny.inputs(count=model.landmark_count)
+    inputs = tiny.inputs(count=model.settings.landmark_count)
     outputs = model(inputs)
     steps = [tiny.arrays(step) for step in model.steps]
     for b in range(2):
         pyramid = [level[b] for level in inputs["pyramid"]]
         expected = reference.musica(
-            pyramid, inputs["initial"][b], steps, model.levels, model.patch_indices
+            pyramid,
+            inputs["initial"][b],
+            steps,
+            model.settings.levels,
+            model.settings.patch_indices,
         )
         for name, values in zip(("landmarks", "errors", "hidden"), expected, strict=True):
-            assert len(outputs[name]) == len(model.levels)
+            assert len(outputs[name]) == len(model.settings.levels)
             for found, value in zip(outputs[name], values, strict=True):
                 np.testing.assert_allclose(found[b], value, **tiny.TOLERANCE)
     assert np.abs(outputs["landmarks"][0] - inputs["initial"]).max() > 1
@@ -122,12 +127,12 @@ def test_saved_model_carries_what_inference_needs(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert isinstance(loaded, MuSiCa)
     assert loaded.get_config() == model.get_config()
-    assert loaded.scheme.name == "68"
-    assert loaded.patch_indices == (30, 48)
-    assert loaded.levels == (1, 0)
-    assert (loaded.box_size, loaded.margin) == (128, 0.25)
-    assert (loaded.stop_threshold, loaded.fail_threshold) == (0.04, 0.09)
-    np.testing.assert_array_equal(loaded.reference_shape, shape)
+    assert loaded.settings.patch_indices == ((30, 48), (30, 48))
+    assert loaded.settings.levels == (1, 0)
+    assert (loaded.settings.box_size, loaded.settings.margin) == (128, 0.25)
+    assert (loaded.settings.stop_threshold, loaded.settings.fail_threshold) == (0.04, 0.09)
+    np.testing.assert_array_equal(loaded.settings.reference_shape, shape)
+    assert loaded.settings == model.settings
     inputs = tiny.inputs(count=68)
     tiny.outputs_equal(loaded(inputs), model(inputs), rtol=0, atol=0)
 
@@ -138,13 +143,13 @@ def test_model_comes_back_from_its_config(arguments):
     copy = MuSiCa.from_config(model.get_config())
     assert copy.get_config() == model.get_config()
     copy.set_weights(model.get_weights())
-    inputs = tiny.inputs(1, count=model.landmark_count)
+    inputs = tiny.inputs(1, count=model.settings.landmark_count)
     tiny.outputs_equal(copy(inputs), model(inputs), rtol=0, atol=0)
 
 
-def test_model_without_scheme_or_arguments():
-    assert MuSiCa(5, [0], filters=2, hidden_size=4).scheme is None
-    assert MuSiCa(filters=2, hidden_size=4).patch_indices == tuple(range(0, 68, 2))
+def test_default_patch_points_are_the_schemes():
+    model = MuSiCa(filters=2, hidden_size=4)
+    assert model.settings.patch_indices == (tuple(range(0, 68, 2)),) * 3
 
 
 @pytest.mark.parametrize(
@@ -170,10 +175,13 @@ def test_cost_is_the_published_one(landmarks, stride, mega_multiply_adds, mega_w
         ({"landmark_count": 5, "patch_indices": [5]}, "from 0 to 4"),
         ({"landmark_count": 5, "patch_indices": []}, "from 0 to 4"),
         ({"landmark_count": 5}, "no landmark scheme has 5 points"),
+        ({"levels": [2, 1], "patch_indices": [[0], [1], [2]]}, "one for each iteration"),
+        ({"preprocessing": "none"}, "release or area"),
+        ({"stop_threshold": [0.1]}, "one or 2 numbers"),
         ({"levels": []}, "levels"),
         ({"levels": [1, -1]}, "levels"),
-        ({"reference_shape": np.zeros((67, 2))}, "67 points"),
-        ({"reference_shape": np.zeros((68, 3))}, "points"),
+        ({"reference_shape": np.zeros((67, 2))}, "68 pairs"),
+        ({"reference_shape": np.zeros((68, 3))}, "68 pairs"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments, message):

@@ -109,8 +109,8 @@ def test_the_saved_model_has_averaged_weights(uninterrupted):
     folder, weights = uninterrupted
     assert len(weights) == STEPS + 1
     model = keras.models.load_model(folder / "model.keras")
-    assert isinstance(model, MuSiCa) and model.box_size == 40
-    assert np.shape(model.reference_shape) == (68, 2)
+    assert isinstance(model, MuSiCa) and model.settings.box_size == 40
+    assert np.shape(model.settings.reference_shape) == (68, 2)
     assert_close([weight.numpy() for weight in model.trainable_variables], averaged(weights), 1e-6)
     gap = [np.abs(a - b).max() for a, b in zip(averaged(weights), weights[-1], strict=True)]
     assert max(gap) > 1e-4  # the averages are not the weights themselves
@@ -311,7 +311,9 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
     config = TrainConfig(**tiny, pretrained_model_checkpoint_path=path)
     model = trainer._build_model(config, [])
     assert_close([w.numpy() for w in model.weights], [w.numpy() for w in pretrained.weights], 0)
-    assert model.reference_shape == pretrained.reference_shape  # which its weights were made for
+    assert (
+        model.settings.reference_shape == pretrained.settings.reference_shape
+    )  # which its weights were made for
     with pytest.raises(InputError, match="do not fit"):
         trainer._build_model(dataclasses.replace(config, hidden_size=8), [])
     absent = dataclasses.replace(config, pretrained_model_checkpoint_path="absent.keras")
