@@ -203,7 +203,7 @@ def _row(method: Method, measured: Sequence[Measurement]) -> list[str]:
     costs = [result.multiply_adds for result in measured]
     return [
         method.name,
-        str(len(model.settings.patch_indices)),
+        "/".join(str(count) for count in dict.fromkeys(map(len, model.settings.patch_indices))),
         f"{model.count_params() / 1e6:.2f}",
         f"{np.mean([result.iterations for result in measured]):.2f}",
         f"{np.mean(costs) / 1e6:.2f}",

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """What was measured of F faces, K iterations and M patches.
+    """What was measured of F faces, K iterations and M patch points.
+
+    Iterations may cut patches around different landmarks: M counts all of them, and the numbers of
+    a patch that an iteration does not cut are NaN.
 
     Attributes:
         positions: (F,) of the faces in their list.
@@ -101,16 +104,32 @@ def attention(model: "MuSiCa", inputs: dict, landmarks: Sequence) -> tuple[np.nd
         Weights, passed, spread (B, K, M) and points (B, K, M, 2), as in ``Measurements``.
     """
     results = []
+    everywhere = patch_points(model)
     before = [inputs["initial"], *landmarks[:-1]]
-    for step, level, current in zip(model.steps, model.settings.levels, before, strict=True):
-        points = np.asarray(current)[:, model.settings.patch_indices]
+    for k, (step, current) in enumerate(zip(model.steps, before, strict=True)):
+        level, indices = model.settings.levels[k], list(model.settings.patch_indices[k])
+        points = np.asarray(current)[:, indices]
         patches = step.extractor(inputs["pyramid"][level], points / 2.0**level)
         features = np.asarray(step.encoder(patches))
         gates = np.asarray(cast("PatchAttention", step.attention).gate(features))
         active = np.maximum(features.sum(axis=-1), np.finfo(np.float32).tiny)
         passed = (gates * features).sum(axis=-1) / active
-        results.append((gates.mean(axis=-1), passed, gates.std(axis=-1), points))
+        own = gates.mean(axis=-1), passed, gates.std(axis=-1), points
+        places = np.searchsorted(everywhere, indices)
+        results.append([_spread_out(values, places, len(everywhere)) for values in own])
     return tuple(np.stack(values, axis=1) for values in zip(*results, strict=True))
+
+
+def patch_points(model: "MuSiCa") -> list[int]:
+    """The landmarks around which some iteration cuts a patch, ascending."""
+    return sorted({point for points in model.settings.patch_indices for point in points})
+
+
+def _spread_out(values: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """The (B, m, ...) values of an iteration at their places among ``count``; NaN elsewhere."""
+    result = np.full((len(values), count, *values.shape[2:]), np.nan)
+    result[:, places] = values
+    return result
 
 
 def _closing_each(model) -> Iterator[None]:
@@ -118,11 +137,12 @@ def _closing_each(model) -> Iterator[None]:
     kernels = [step.recurrent.kernel for step in model.steps]
     opened = [kernel.numpy() for kernel in kernels]
     size = model.steps[0].encoder.feature_size
-    for patch in range(len(model.settings.patch_indices)):
-        for kernel, values in zip(kernels, opened, strict=True):
-            closed = values.copy()
-            closed[patch * size : (patch + 1) * size] = 0
-            kernel.assign(closed)
+    for point in patch_points(model):
+        for k, points in enumerate(model.settings.patch_indices):
+            closed = opened[k].copy()
+            for patch in np.flatnonzero(np.equal(points, point)):
+                closed[patch * size : (patch + 1) * size] = 0
+            kernels[k].assign(closed)
         yield
     for kernel, values in zip(kernels, opened, strict=True):
         kernel.assign(values)

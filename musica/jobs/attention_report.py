@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from musica.evaluation.report import FORMATS, STYLE
 from musica.files import writing
-from musica.jobs.attention_measurement import Measurements
-from musica.quitting.estimate_quality import rank_correlation
+from musica.geometry.landmarks import scheme_for
+from musica.jobs.attention_measurement import Measurements, patch_points
 
 if TYPE_CHECKING:
     from musica.models.musica import MuSiCa
@@ -25,44 +26,65 @@ SHOWN = 0.98
 def summarise(model: "MuSiCa", measured: Measurements) -> dict:
     """The numbers that are printed and go into attention.json; NMEs are fractions."""
     weights, deviation = measured.weights.mean(axis=0), measured.weights.std(axis=0)  # (K, M)
+    scheme = scheme_for(model.settings.landmark_count)
     passed = measured.passed.mean(axis=0)
     rises = measured.closed_errors - measured.errors[:, None]
     rise, uncertainty = rises.mean(axis=0), rises.std(axis=0) / len(rises) ** 0.5
-    correlation = rank_correlation(weights.T, np.tile(rise[:, None], len(weights)))
-    indices, parts = np.array(model.settings.patch_indices), {}
-    for part, landmarks in model.scheme.parts.items():
+    correlation = [_rank_correlation(own, rise) for own in weights]
+    indices, parts = np.array(patch_points(model)), {}
+    for part, landmarks in scheme.parts.items():
         chosen = np.isin(indices, landmarks)
         if chosen.any():
             parts[part] = {
                 "points": indices[chosen].tolist(),
-                "weight": weights[:, chosen].mean(axis=1).tolist(),
-                "passed": passed[:, chosen].mean(axis=1).tolist(),
+                "weight": _means(weights[:, chosen]),
+                "passed": _means(passed[:, chosen]),
                 "nme_rise": float(rise[chosen].mean()),
             }
     return {
         "faces": len(measured.positions),
         "nme": float(measured.errors.mean()),
-        "weight": weights.mean(axis=1).tolist(),
-        "passed": passed.mean(axis=1).tolist(),
-        "deviation_between_points": weights.std(axis=1).tolist(),
-        "deviation_between_faces": deviation.mean(axis=1).tolist(),
-        "deviation_within_a_patch": measured.spread.mean(axis=(0, 2)).tolist(),
-        "rank_correlation_with_nme_rise": [
-            None if np.isnan(value) else float(value) for value in correlation
-        ],
+        "weight": _means(weights),
+        "passed": _means(passed),
+        "deviation_between_points": np.nanstd(weights, axis=1).tolist(),
+        "deviation_between_faces": _means(deviation),
+        "deviation_within_a_patch": _means(measured.spread.mean(axis=0)),
+        "rank_correlation_with_nme_rise": correlation,
         "parts": parts,
         "points": [
             {
                 "point": int(index),
-                "weight": weights[:, m].tolist(),
-                "deviation": deviation[:, m].tolist(),
-                "passed": passed[:, m].tolist(),
+                "weight": _numbers(weights[:, m]),
+                "deviation": _numbers(deviation[:, m]),
+                "passed": _numbers(passed[:, m]),
                 "nme_rise": float(rise[m]),
                 "standard_error": float(uncertainty[m]),
             }
             for m, index in enumerate(indices)
         ],
     }
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    """Values as JSON; None where an iteration cuts no such patch."""
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _means(values: np.ndarray) -> list[float | None]:
+    """The mean of each iteration's (K, M) values over the patches that it cuts."""
+    cut = ~np.isnan(values)
+    totals, counts = np.where(cut, values, 0).sum(axis=1), cut.sum(axis=1)
+    return [
+        float(total / count) if count else None for total, count in zip(totals, counts, strict=True)
+    ]
+
+
+def _rank_correlation(weights: np.ndarray, rise: np.ndarray) -> float | None:
+    """Spearman's correlation over the patches that an iteration cuts; None without one."""
+    cut = ~np.isnan(weights)
+    if min(len(np.unique(weights[cut])), len(np.unique(rise[cut]))) < 2:
+        return None
+    return float(spearmanr(weights[cut], rise[cut]).statistic)
 
 
 def lines(summary: dict) -> Iterator[str]:
@@ -119,7 +141,7 @@ def write(
     chosen = np.unique(chosen)
     with matplotlib.rc_context({**STYLE, "text.parse_math": False}):
         _draw_mean_face(model, relative.mean(axis=0), summary, folder / "mean_face")
-        limit = np.quantile(np.abs(relative), SHOWN)
+        limit = np.nanquantile(np.abs(relative), SHOWN)
         for face, position in zip(chosen, measured.positions[chosen], strict=True):
             name, crop = samples.faces[position].name, samples.sample(position)[0]
             path = folder / "faces" / Path(name).with_suffix("")
@@ -135,7 +157,7 @@ def _table(summary: dict) -> str:
     table.writerow(["iteration", "point", *columns, "nme_rise", "standard_error"])
     for k in range(len(summary["weight"])):
         for point in summary["points"]:
-            values = [point[column][k] for column in columns]
+            values = ["" if point[column][k] is None else point[column][k] for column in columns]
             closed = point["nme_rise"], point["standard_error"]
             table.writerow([k + 1, point["point"], *values, *closed])
     return text.getvalue()
@@ -147,12 +169,12 @@ def _draw_mean_face(model, relative: np.ndarray, summary: dict, path: Path) -> N
     count = len(relative)
     figure, panels = _panels(count + 1)
     for axes in panels:
-        for contour in model.scheme.contours:
+        for contour in scheme_for(model.settings.landmark_count).contours:
             line = shape[[*contour.points, *contour.points[:1] * contour.closed]]
             axes.plot(line[:, 1], line[:, 0], color="#999999", linewidth=1, zorder=1)
         axes.invert_yaxis()
-    points = shape[list(model.settings.patch_indices)]
-    limit = np.abs(relative).max()
+    points = shape[patch_points(model)]
+    limit = np.nanmax(np.abs(relative))
     for k, axes in enumerate(panels[:count]):
         axes.set_title(f"iteration {k + 1}, mean weight {summary['weight'][k]:.3f}")
         marks = _marks(axes, points, relative[k], limit)
