@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from musica.errors import InputError
 from musica.evaluation import metrics
+from musica.files import annotated_faces
 
 if TYPE_CHECKING:
     from musica.layers import PatchAttention
@@ -64,9 +66,10 @@ def measure(model: "MuSiCa", samples: "FaceSamples", batch_size: int) -> Measure
     results = []
     for start in range(0, total, batch_size):
         listed = range(start, min(start + batch_size, total))
-        usable = list(_usable(samples, listed))
-        if usable:
-            positions, *levels, initial, truth = zip(*usable, strict=True)
+        batch = list(annotated_faces.usable(listed, partial(_sample, samples), name=None))
+        if batch:
+            positions, prepared = zip(*batch, strict=True)
+            *levels, initial, truth = zip(*prepared, strict=True)
             pyramid = [tf.constant(pad_batch(level)) for level in levels]
             inputs = {"pyramid": pyramid, "initial": tf.constant(np.array(initial))}
             landmarks, truth = run(inputs)["landmarks"], np.array(truth)
@@ -81,15 +84,11 @@ def measure(model: "MuSiCa", samples: "FaceSamples", batch_size: int) -> Measure
     return Measurements(*map(np.concatenate, zip(*results, strict=True)))
 
 
-def _usable(samples, positions: Sequence[int]) -> Iterator[tuple]:
-    """Yields position, pyramid levels, initial and true landmarks of the usable faces."""
-    for position in positions:
-        try:
-            sample = samples.sample(position)
-            metrics.normalising_distance(sample[-1])
-            yield position, *sample
-        except InputError as error:
-            print(f"skipped {error}", file=sys.stderr)
+def _sample(samples: "FaceSamples", position: int) -> tuple[np.ndarray, ...]:
+    """Pyramid levels, initial and true landmarks of a face that has an NME."""
+    sample = samples.sample(position)
+    metrics.normalising_distance(sample[-1])
+    return sample
 
 
 def attention(model: "MuSiCa", inputs: dict, landmarks: Sequence) -> tuple[np.ndarray, ...]:
