@@ -8,13 +8,15 @@ With ``--realign_turn``, another threshold is chosen instead: above which estima
 again, turned upright. The faces should then have all rolls that are to be expected.
 """
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.jobs.calibration import CalibrateConfig, calibrate
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(CalibrateConfig, calibrate, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(CalibrateConfig, calibrate, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from musica.cli.backend import import_keras
 from musica.errors import InputError
 
 SHIPPED_MODEL = Path(__file__).parents[1] / "weights" / "musica68.keras"
@@ -38,7 +39,7 @@ def load_keras_model(path: Path | str):
     Raises:
         InputError: unreadable, or another kind of model.
     """
-    import keras
+    keras = import_keras()
 
     from musica.models.mdm import MDM
     from musica.models.model_file import check_keras_file
