@@ -1,5 +1,6 @@
 """Installs the package musica and its console scripts."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -20,6 +21,9 @@ COMMANDS = (
 )
 
 HERE = Path(__file__).parent
+(VERSION,) = re.findall(
+    '__version__ = "(.+)"', (HERE / "musica" / "__init__.py").read_text("utf-8")
+)
 # What a source distribution holds besides the package; there is no MANIFEST.in.
 SOURCES = (
     "requirements.txt",
@@ -49,7 +53,7 @@ class SourceDistribution(sdist):
 setup(
     cmdclass={"sdist": SourceDistribution},
     name="musica",
-    version="0.2.0",
+    version=VERSION,
     description="Face alignment in real time that knows when to quit (TensorFlow 2 / Keras 3)",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -1,6 +1,6 @@
 """MuSiCa: face alignment in real time that knows when to quit.
 
-It finds 68 (or 98) landmarks of a face, and says how far off it expects to be:
+It finds 68 (or 98) landmarks of a face and estimates their error:
 
     import musica
 
@@ -11,14 +11,15 @@ It finds 68 (or 98) landmarks of a face, and says how far off it expects to be:
 
     faces = aligner.align_batch(images, boxes, stop_threshold=0.05)
 
-Without a box, ``align`` finds the face itself, and ``FaceDetector`` finds all of a picture (with
-``pip install 'musica[detect]'``). A box is (x0, y0, x1, y1) in pixels, corners included, tight
-around the landmarks; ``to_landmark_box`` maps those of common detectors to it. An image is an
-(H, W, 3) RGB or (H, W) grey uint8 array, or the path of a file. Landmarks are (y, x), counted from
-0; ``face.as_xy()`` turns them. Whatever cannot be used raises ``InputError``, a ValueError of one
-line.
+Without a box, ``align`` finds the face itself. ``FaceDetector`` finds all faces of a picture. Both
+need ``pip install 'musica[detect]'``. A box is (x0, y0, x1, y1) in pixels, corners included, tight
+around the landmarks; ``to_landmark_box`` maps the boxes of common detectors to such boxes. An image
+is an (H, W, 3) RGB or (H, W) grey uint8 array, or the path of a file. Landmarks are (y, x), counted
+from 0; ``face.as_xy()`` swaps the two. Input that cannot be used raises ``InputError``, a
+ValueError with a message of one line.
 
-The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--help``:
+The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--help``. From Python,
+``musica.<name>.main(["--key=value"])`` does the same:
 
     inference           landmarks of photos, of folders, or of a list of images with boxes
     video               follows the faces of video files and cameras
@@ -28,11 +29,10 @@ The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--he
     export              writes a model for TensorFlow, LiteRT or as a SavedModel
 
 Where to look: ``musica.models`` holds the cascade of the paper and ``musica.layers`` its parts;
-``musica.geometry`` and ``musica.preprocessing`` lead from a box to its input.
+``musica.geometry`` and ``musica.preprocessing`` lead from a box to the model's input.
 
-TensorFlow is imported when a model needs it: the shipped model does not where LiteRT is installed.
-``keras.models.load_model`` reads a saved model after ``import musica``, whichever of the two is
-imported first.
+TensorFlow is imported when a model needs it. ``load_model`` reads a saved Keras model. So does
+``keras.models.load_model`` after ``import musica``, in whichever order the two are imported.
 """
 
 import warnings
@@ -47,15 +47,24 @@ if TYPE_CHECKING:
     from musica.alignment.face import Face
     from musica.errors import InputError
     from musica.geometry.box_conventions import to_landmark_box
+    from musica.models.loading import load_model
 
 __version__ = "0.2.0"
-__all__ = ["Face", "FaceAligner", "FaceDetector", "InputError", "to_landmark_box"]
+__all__ = [
+    "Face",
+    "FaceAligner",
+    "FaceDetector",
+    "InputError",
+    "load_model",
+    "to_landmark_box",
+]
 
 _MODULES = {
     "Face": "alignment.face",
     "FaceAligner": "alignment.aligner",
     "FaceDetector": "alignment.detector",
     "InputError": "errors",
+    "load_model": "models.loading",
     "to_landmark_box": "geometry.box_conventions",
 }
 

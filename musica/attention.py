@@ -5,13 +5,15 @@ is their mean. The layer behind the gates can undo any of them, so a weight alon
 a patch is worth: every patch is also closed (all its gates 0) and the error measured again.
 """
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.jobs.attention import AttentionConfig, analyse
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(AttentionConfig, analyse, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(AttentionConfig, analyse, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

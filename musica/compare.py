@@ -5,13 +5,15 @@ turn the first, so that all meet the same conditions. A model with a stop thresh
 all its iterations, and as many as each face needs. The table is printed and written as Markdown.
 """
 
+from collections.abc import Sequence
+
 from musica.benchmarks.compare import CompareConfig, compare
 from musica.cli import command
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(CompareConfig, compare, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(CompareConfig, compare, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

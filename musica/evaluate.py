@@ -1,6 +1,7 @@
 """Prints and plots the errors of estimated landmarks."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +27,9 @@ def evaluate_or_demonstrate(config: EvaluateConfig) -> bool:
         return evaluate(replace(config, Data=[entry]))
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(EvaluateConfig, evaluate_or_demonstrate, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(EvaluateConfig, evaluate_or_demonstrate, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT
 TensorFlow SavedModel. Each can quit early: every iteration is called by itself.
 """
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.formats.export import ExportConfig, export
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(ExportConfig, export, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(ExportConfig, export, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

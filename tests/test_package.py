@@ -1,14 +1,20 @@
 """What ``import musica`` gives, and what ``python -m pydoc musica`` says."""
 
+import json
 import pydoc
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import keras
 import pytest
+import tiny
 
 import musica
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_public_names_are_there_and_described():
@@ -28,7 +34,7 @@ def test_documentation_is_complete():
         assert re.search(rf"^    (class )?{name}\(", text, re.MULTILINE), name
     for name in re.findall(r"``musica\.(\w+)``", musica.__doc__):
         assert (Path(musica.__file__).parent / name).exists() or f"    {name}\n" in text
-    setup = (Path(musica.__file__).parents[1] / "setup.py").read_text("utf-8")
+    setup = (ROOT / "setup.py").read_text("utf-8")
     (commands,) = re.findall(r"COMMANDS = \((.*?)\)", setup, re.DOTALL)
     for command in re.findall(r'"(\w+)"', commands):
         assert re.search(rf"\b{command}\b", musica.__doc__), command
@@ -44,6 +50,34 @@ def test_documentation_needs_no_tensorflow():
 
 
 def test_a_module_that_imports_keras_may_come_first():
-    # The models are imported as soon as Keras is, by then not all of such a module is there.
+    # Keras then registers the models while this module is only half imported.
     code = "import musica.models.losses; assert musica.models.losses.Tensor"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_shipped_model_is_read_without_a_path():
+    assert musica.load_model().landmark_count == 68
+
+
+@pytest.mark.parametrize("load", [musica.load_model, keras.models.load_model])
+def test_models_of_0_2_0_are_read(load, tmp_path):
+    # Its modules had other names, which its files quote.
+    model = tiny.musica_model()
+    model.save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as new:
+        members = {name: new.read(name) for name in new.namelist()}
+    described = json.loads(members["config.json"])
+    assert described["module"] == "musica.models.musica"
+    members["config.json"] = json.dumps({**described, "module": "musica.model"}).encode()
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as old:
+        for name, content in members.items():
+            old.writestr(name, content)
+
+    inputs = tiny.inputs()
+    tiny.outputs_equal(load(tmp_path / "old.keras")(inputs), model(inputs), rtol=0, atol=0)
+
+
+def test_the_version_is_that_of_the_distribution():
+    setup = [sys.executable, "setup.py", "--version"]
+    done = subprocess.run(setup, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == musica.__version__

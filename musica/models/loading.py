@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musica.cli.backend import import_keras
 from musica.errors import InputError
 from musica.models.lite_model import LiteModel
 
@@ -64,7 +65,7 @@ def load_keras_model(path: Path | str) -> Any:
     Raises:
         InputError: unreadable, or another kind of model.
     """
-    import keras
+    keras = import_keras()
 
     from musica.models.mdm import MDM
     from musica.models.model_file import check_keras_file

@@ -1,8 +1,10 @@
 """The configuration of a training run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from musica.cli import command
+from musica.cli import command, release_keys
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option
 from musica.geometry.crops import BOX_SIZE, MARGIN
@@ -12,6 +14,8 @@ from musica.training.augment import AugmentConfig
 @dataclass(frozen=True)
 class TrainConfig(AugmentConfig, AnnotatedFolders):
     """Everything a training run depends on; the defaults are the release's (WFLW, 98 points)."""
+
+    IGNORED_KEYS: ClassVar[Mapping[str, str]] = release_keys.TRAIN
 
     train_dir: str = option("", "folder of the run: checkpoints, history, model.keras", path=True)
     train_filenames: list[str] = option([], "lists of training images", path=True)
@@ -34,9 +38,9 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
     margin: float = option(MARGIN, "margin of the crop, as a share of the box's sides")
 
-    loss: str = option("l1", "l1 or normalised_rmse")
+    loss: str = option("l1", "l1 or normalised_rmse", any_case=True)
     error_weight: float = option(0.05, "weight of the error estimate's loss")
-    optimizer: str = option("adam", "adam is the one there is")
+    optimizer: str = option("adam", "adam is the one there is", any_case=True)
     initial_learning_rate: float = option(1e-3, "learning rate of the first step")
     learning_rate_schedule: str = option("staircase", "staircase or cosine (down to 0)")
     learning_rate_decay_factor: float = option(0.1, "staircase: factor of each stair")

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 from musica.cli import config
 from musica.cli.config import option
 from musica.errors import InputError
+from musica.jobs.inference import InferenceConfig
+from musica.training.configuration import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -51,6 +54,7 @@ class Settings:
     indices: list[int] | None = option(None, "points")
     threshold: float | None = option(None, "when to stop")
     entries: list[Entry] = option([], "more of them")
+    loss: str = option("l1", "the loss", any_case=True)
 
 
 def load(tmp_path, content, **overrides):
@@ -90,17 +94,81 @@ def test_a_saved_configuration_comes_back(tmp_path):
     assert config.load(Settings, str(tmp_path / "saved.json")) == settings
 
 
-def test_unknown_key_names_the_nearest(tmp_path):
+def test_unknown_key_names_one_that_is_near(tmp_path):
     with pytest.raises(InputError, match=r"settings\.json.*'batchsize'.*mean 'batch_size'"):
         load(tmp_path, {"batchsize": 8})
     with pytest.raises(InputError, match=r"'nam'.*mean 'name'"):
         load(tmp_path, {"entries": [{"nam": "n"}]})
+    with pytest.raises(InputError, match=r"'directry'.*mean 'directory'"):
+        load(tmp_path, {"directry": "/a"})
+    with pytest.raises(InputError, match=r"unknown key 'gt_contours'$"):
+        load(tmp_path, {"gt_contours": []})
+
+
+def test_numbers_may_be_strings_and_words_capitals(tmp_path):
+    content = {"batch_size": "2", "rate": "1e-2", "indices": ["3", 4], "threshold": "inf"}
+    settings = load(tmp_path, {**content, "loss": "L1", "folder": "/A"})
+    assert (settings.batch_size, settings.rate) == (2, 0.01)
+    assert settings.indices == [3, 4]
+    assert settings.threshold == float("inf")
+    assert (settings.loss, settings.folder) == ("l1", "/A")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    assert load(tmp_path, '\ufeff{"batch_size": 8}').batch_size == 8
+
+
+# Of the release's files for training and inference.
+RELEASE_KEYS = [
+    "dump_tf_weights",
+    "model_dir",
+    "eval_interval_secs",
+    "run_once",
+    "num_examples",
+    "device",
+    "writeResults",
+    "writeGTlms",
+    "eval_device",
+    "with_pose",
+    "face_detector",
+    "num_preprocess_threads",
+    "prev_frame_init",
+    "is_finetune",
+    "num_epochs_per_decay",
+    "yaw_split",
+    "pose_root",
+    "pretrained_model_step",
+    "weighted_loss",
+    "train_device",
+]
+
+
+def test_keys_of_the_release_without_a_meaning_get_a_line_each(tmp_path, capsys):
+    path = tmp_path / "release.json"
+    for number, key in enumerate(RELEASE_KEYS):
+        path.write_text(json.dumps({key: [None, "x", True, 3][number % 4]}))
+        taken = 0
+        for configuration in (TrainConfig, InferenceConfig):
+            try:
+                assert config.load(configuration, str(path)) == configuration()
+            except InputError:
+                continue
+            taken += 1
+            (line,) = capsys.readouterr().err.splitlines()
+            assert line.startswith(f"{path}: {key!r} is ignored: ")
+        assert taken, key
+    for configuration in (TrainConfig, InferenceConfig):
+        names = {field.name for field in dataclasses.fields(configuration)}
+        assert not names & configuration.IGNORED_KEYS.keys()
+    assert config.load(TrainConfig, None, {"loss": "L1", "optimizer": "ADAM"}) == TrainConfig()
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        {"batch_size": "8"},
+        {"batch_size": "8.5"},
+        {"batch_size": "9" * 5000},
+        {"rate": "nan"},
         {"batch_size": 8.5},
         {"batch_size": True},
         {"batch_size": None},

@@ -351,15 +351,12 @@ def test_keras_files_are_checked_before_they_are_loaded(tmp_path, change, messag
         check_keras_file(path)
 
 
-def test_memory_that_does_not_suffice_is_one_line(monkeypatch, capsys):
+def test_memory_that_does_not_suffice_is_one_line(capsys):
     def exhaust(configuration):
         raise MemoryError
 
-    monkeypatch.setattr(command.app, "run", lambda guarded: guarded(["command"]))
-    monkeypatch.setattr(command.config, "define_flags", lambda cls: None)
-    monkeypatch.setattr(command.config, "from_flags", lambda cls: None)
-    monkeypatch.setattr(command.flags, "FLAGS", {"verbosity": type("Flag", (), {"present": 1})})
-    command.run(InferenceConfig, exhaust, "")
+    with pytest.raises(SystemExit, match="1"):
+        command.run(InferenceConfig, exhaust, "", argv=[])
     assert capsys.readouterr().err == "error: not enough memory\n"
 
 

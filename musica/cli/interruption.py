@@ -1,0 +1,65 @@
+"""Ctrl-C ends a command with one line and status 130, whatever its libraries do."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 130
+# Removing temporary files takes less.
+GRACE_SECONDS = 5.0
+
+
+@contextmanager
+def interruptible(owns_process: bool) -> Iterator[None]:
+    """Ends the program if its user interrupts the body.
+
+    Python drops a KeyboardInterrupt in a destructor, libraries wrap it in errors of their own, and
+    threads of TensorFlow may wait for each other when the interpreter ends. So a process of our own
+    ends without the interpreter's clean-up, ``GRACE_SECONDS`` after Ctrl-C at the latest.
+
+    Args:
+        owns_process: whether the process runs this command alone. A notebook goes on.
+
+    Raises:
+        SystemExit: the body was interrupted in a process that goes on.
+    """
+    pressed = threading.Event()
+    timer = threading.Timer(GRACE_SECONDS, _end_process)
+    timer.daemon = True
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        if not pressed.is_set():
+            pressed.set()
+            timer.start()
+        raise KeyboardInterrupt
+
+    # A shell makes jobs in the background ignore Ctrl-C; they keep to that.
+    replaced = owns_process and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if replaced:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+        if pressed.is_set():
+            raise KeyboardInterrupt
+    except BaseException as error:
+        if not (pressed.is_set() or isinstance(error, KeyboardInterrupt)):
+            raise
+        timer.cancel()
+        if owns_process:
+            _end_process()
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from error
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end_process() -> NoReturn:
+    """Ends the process at once."""
+    print("interrupted", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)
