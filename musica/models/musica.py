@@ -64,7 +64,10 @@ class MuSiCa(keras.Model):
         >>> outputs["landmarks"][-1].shape
         TensorShape([1, 68, 2])
 
-    Reference: ``method.md`` sections 3 and 4; release function ``model_conv3_pyramids``.
+    PORT: the release's first return value doubles the displacement once too often; the landmarks
+    here are its ``flm_prediction``.
+
+    Reference: ``METHOD.md`` sections 3 and 4; release function ``model_conv3_pyramids``.
     """
 
     def __init__(
@@ -157,7 +160,7 @@ class MuSiCa(keras.Model):
         return {"displacement": ops.zeros_like(initial), "hidden": hidden}
 
     def iterate(self, k, image, initial, state):
-        """Runs iteration k (``method.md`` section 4).
+        """Runs iteration k (``METHOD.md`` section 4).
 
         Args:
             k: which iteration.
@@ -181,7 +184,7 @@ class MuSiCa(keras.Model):
 
     @property
     def multiply_adds(self) -> list[int]:
-        """Multiply-adds for one face after each iteration (``method.md`` section 9)."""
+        """Multiply-adds for one face after each iteration (``METHOD.md`` section 9)."""
         totals, total = [], 0
         for step in self.steps:
             total += step.multiply_adds

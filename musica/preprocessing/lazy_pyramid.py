@@ -1,4 +1,4 @@
-"""The pyramid of one face, computed fast and only where patches look (``method.md`` section 1).
+"""The pyramid of one face, computed fast and only where patches look (``METHOD.md`` section 1).
 
 The release shifts, resizes (bilinear), blurs (Gaussian) and subsamples. Seen from the image, each
 pixel of a level is a mean of the pixels around it, weighted by rows and by columns alike. Here the
@@ -129,7 +129,7 @@ class LazyPyramid:
         axes = []
         for side, shift in zip(self._crop.shape, self._pixels.shift, strict=True):
             spacing, variance = pixel, INTERPOLATION + (HALF_WAY if shift % 1 else 0.0)
-            for finer in range(level):  # method.md section 1, step 7
+            for finer in range(level):  # METHOD.md section 1, step 7
                 spacing *= (side - 1) / (side / 2 - 1)
                 side = -(-side // 2)
                 variance += LEVEL * (pixel * 2**finer) ** 2
