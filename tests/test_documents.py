@@ -18,7 +18,13 @@ from musica.files import landmark_files
 from musica.models.loading import SHIPPED_MODEL
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *(ROOT / "experiments").rglob("README.md")]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "data" / "README.md",
+    ROOT / "musica" / "METHOD.md",
+    *sorted((ROOT / ".github").glob("*.md")),
+    *sorted((ROOT / "experiments").rglob("*.md")),
+]
 
 
 def configuration(command):
