@@ -25,6 +25,7 @@ SOURCES = (
     "requirements.txt",
     "Dockerfile",
     ".dockerignore",
+    ".github/**/*.*",
     "tests/**/*.py",
     "data/*.md",
     "data/*.py",

@@ -57,6 +57,37 @@ def test_documented_flags_exist(command, arguments):
         assert {name, name.removeprefix("no")} & keys, f"{argument} is no flag of musica-{command}"
 
 
+def test_documented_scripts_exist():
+    scripts = {name for block in blocks("sh") for name in re.findall(r"python (\S+\.py)", block)}
+    assert scripts
+    for name in scripts:
+        assert (ROOT / name).is_file(), name
+
+
+def heading_anchors(document):
+    """The anchors that GitHub gives the headings of a document."""
+    for heading in re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document):
+    text = document.read_text("utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        assert target.exists(), link
+        assert not anchor or anchor in heading_anchors(target), link
+
+
+def test_the_readme_is_short():
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) <= 200
+    assert max(map(len, lines)) <= 120
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").rglob("*.json")), ids=str)
 def test_configurations_of_experiments_load(path):
     name = path.stem.split("_")[0]
@@ -106,7 +137,7 @@ def test_every_deviation_has_a_row_in_the_method():
 
 def test_the_method_names_files_that_exist():
     for name in set(re.findall(r"`([\w/]+/[\w.]*)`", METHOD)):
-        if name.split("/")[0] in ("data", "experiments"):
+        if name.split("/")[0] in ("data", "experiments", "tests"):
             assert (ROOT / name).exists(), name
         elif name.endswith((".py", "/")) and name != "musica/":
             assert (ROOT / "musica" / name).exists(), name
