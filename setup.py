@@ -29,6 +29,7 @@ SOURCES = (
     "requirements.txt",
     "Dockerfile",
     ".dockerignore",
+    ".github/**/*.*",
     "tests/**/*.py",
     "data/*.md",
     "data/*.py",
@@ -60,7 +61,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["musica", "musica.*"]),
-    package_data={"musica": ["py.typed", "weights/*"]},
+    package_data={"musica": ["py.typed", "METHOD.md", "weights/*"]},
     install_requires=[
         "absl-py>=2",
         "ai-edge-litert>=2",

@@ -1,4 +1,4 @@
-"""The method in plain NumPy loops, one face at a time, after method.md; nothing of musica is used.
+"""The method in plain NumPy loops, one face at a time, after METHOD.md; nothing of musica is used.
 
 Points are (y, x). A step's weights are a dict of (kernel, bias) pairs: ``conv_0``, ``conv_1``,
 ``recurrent``, ``head``, and where the model has them ``attention`` and ``error``.

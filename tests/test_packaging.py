@@ -18,7 +18,7 @@ FILES = (
     "requirements.txt",
     "setup.py",
 )
-FOLDERS = ("musica", "tests", "data", "experiments")
+FOLDERS = ("musica", "tests", "data", "experiments", ".github")
 # As training, the example and tests leave behind.
 LEFT_BEHIND = (
     "data/example/takeo.png",

@@ -1,4 +1,4 @@
-"""``python -m musica.evaluate``: errors of estimated landmarks (``evaluation.md``).
+"""``python -m musica.evaluate``: errors of estimated landmarks (``METHOD.md`` section 12).
 
 Reads folders of estimated and of true landmarks, prints the errors of each, and writes tables,
 plots and a report. The keys are those of the release's ``evaluation.json`` and some more.
@@ -18,6 +18,7 @@ from musica.evaluation.metrics import DatasetErrors
 from musica.files import landmark_files, list_files
 from musica.geometry.landmarks import scheme_for
 
+# PORT: the release reads these keys and ignores them; they are accepted so that its files load.
 UNUSED = "kept from the release, which did not use it either"
 
 

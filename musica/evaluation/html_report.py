@@ -1,4 +1,4 @@
-"""Evaluation's results as one HTML file that needs nothing else (``evaluation.md``).
+"""Evaluation's results as one HTML file that needs nothing else (``METHOD.md`` section 12).
 
 Pictures are embedded, and there are no scripts and no links. All text is escaped: names of files
 and of methods may be anything.

@@ -1,4 +1,4 @@
-"""Errors of estimated landmarks, for evaluation (``evaluation.md``; the release's script).
+"""Errors of estimated landmarks, for evaluation (``METHOD.md`` section 12; the release's script).
 
 NumPy, float64. Landmarks are (N, 2) of one face or (F, N, 2) of F faces, (y, x) pixels; the errors
 of faces are fractions of a normaliser, not per cent.

@@ -1,6 +1,6 @@
 """Published errors on 300W and WFLW, and the table that puts measured ones beside them.
 
-Source: ``evaluation.md``.
+``METHOD.md`` section 12. The note of each set says what divides its errors.
 """
 
 from collections.abc import Iterator, Sequence, Set

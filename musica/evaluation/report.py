@@ -1,4 +1,7 @@
-"""Evaluation's results as text, tables and plots (``evaluation.md``). matplotlib loads on use."""
+"""Evaluation's results as text, tables and plots (``METHOD.md`` section 12).
+
+matplotlib is imported on use.
+"""
 
 import csv
 import io

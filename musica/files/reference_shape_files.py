@@ -1,6 +1,6 @@
 """Reference shapes on disk.
 
-``method.md`` section 1; release function ``build_reference_shape_per_pose_by_files``.
+``METHOD.md`` section 1; release function ``build_reference_shape_per_pose_by_files``.
 """
 
 import io

@@ -2,7 +2,7 @@
 
     python -m musica.convert_checkpoint --checkpoint_file=model.ckpt-21300 --output=model.keras
 
-``method.md`` section 10. The architecture is read off the variables' names and shapes; the patch
+``METHOD.md`` section 10. The architecture is read off the variables' names and shapes; the patch
 points are not in the file and come from ``patch_indices`` or the landmark scheme.
 """
 

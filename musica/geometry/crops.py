@@ -1,6 +1,6 @@
 """From a face box to the crop the model sees, and back. All box conventions live here.
 
-``method.md`` section 1; release functions ``preprocess_image_with_roll``, ``my_round``,
+``METHOD.md`` section 1; release functions ``preprocess_image_with_roll``, ``my_round``,
 ``crop_bbs_from_image`` and ``correct_image_roll``. A box is (x0, y0, x1, y1), inclusive pixel
 corners; matrices act on (x, y, 1); landmark arrays are (y, x), 0-based.
 """
@@ -149,7 +149,7 @@ def crop_of_box(
     box_size: int = BOX_SIZE,
     roll: float = 0.0,
 ) -> Crop:
-    """Computes the crop of a face box (``method.md`` section 1, steps 1-5).
+    """Computes the crop of a face box (``METHOD.md`` section 1, steps 1-5).
 
     Args:
         box: (4,) x0, y0, x1, y1 in image pixels, inclusive corners.

@@ -1,7 +1,7 @@
 """Landmark schemes as data: 68 points (iBUG) and 98 points (WFLW).
 
-Sources: ``evaluation.md`` for parts, eye corners and eye points; ``method.md`` sections 4 and 7 for
-patch points and mirror order. Indices are 0-based. "Left" and "right" are the person's own.
+Source: ``METHOD.md`` section 12 for parts, eye corners and eye points, sections 4 and 7 for patch
+points and the mirror order. Indices count from 0. "Left" and "right" are the person's own.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The reference shape: the mean face, relative to its box's top-left corner.
 
-``method.md`` section 1; release function ``build_reference_shape_per_pose_by_files``.
+``METHOD.md`` section 1; release function ``build_reference_shape_per_pose_by_files``.
 """
 
 from collections.abc import Iterable

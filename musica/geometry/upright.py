@@ -4,7 +4,7 @@ A face's upright frame is the image turned about its origin until the face is up
 frame is an upright box. Rolls are the degrees by which the image is turned, as for
 ``geometry.crop_of_box``; landmark arrays are (y, x), boxes x0, y0, x1, y1.
 
-Reference: ``method.md`` section 1, step 3.
+Reference: ``METHOD.md`` section 1, step 3.
 """
 
 import numpy as np

@@ -92,7 +92,7 @@ def _sample(samples: "FaceSamples", position: int) -> tuple[np.ndarray, ...]:
 
 
 def attention(model: "MuSiCa", inputs: dict, landmarks: Sequence) -> tuple[np.ndarray, ...]:
-    """The attention that B faces get (``method.md`` section 3).
+    """The attention that B faces get (``METHOD.md`` section 3).
 
     Args:
         model: a MuSiCa model with attention.

@@ -28,7 +28,7 @@ from musica.models.loading import SHIPPED, load_model, model_path
 class InferenceConfig:
     """Keys of the command; those of the model are checked against it.
 
-    Reference: ``evaluation.md``, "The 2021 release's inference"; release: ``inference.py``.
+    Reference: ``METHOD.md`` section 13; release: ``inference.py``.
     """
 
     IGNORED_KEYS: ClassVar[Mapping[str, str]] = release_keys.INFERENCE

@@ -40,7 +40,7 @@ class CascadeStep(keras.layers.Layer):
         hidden: (B, H) float32, the new state.
         error: (B,) float32 estimated error, or None without a stop predictor.
 
-    Reference: ``method.md`` section 3; release function ``conv_model_conv3``.
+    Reference: ``METHOD.md`` section 3; release function ``conv_model_conv3``.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class CascadeStep(keras.layers.Layer):
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds for one face (``method.md`` section 9)."""
+        """Multiply-adds for one face (``METHOD.md`` section 9)."""
         encoder = self.encoder
         first, second = self.patch_size - 2, encoder.convolved_size
         per_patch = 9 * self.filters * (3 * first**2 + self.filters * second**2)

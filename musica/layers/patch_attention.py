@@ -18,7 +18,7 @@ class PatchAttention(keras.layers.Layer):
 
     Output: (B, M, F) weighted features.
 
-    Reference: ``method.md`` section 3; release function ``conv_model_conv3``.
+    Reference: ``METHOD.md`` section 3; release function ``conv_model_conv3``.
     """
 
     def __init__(self, feature_size: int = 256, kernel_initializer="lecun_normal", **kwargs):

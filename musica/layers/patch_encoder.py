@@ -26,7 +26,7 @@ class PatchEncoder(keras.layers.Layer):
     Raises:
         InputError: the patch is too small for two convolutions and pools.
 
-    Reference: ``method.md`` section 3; release function ``conv_model_conv3``.
+    Reference: ``METHOD.md`` section 3; release function ``conv_model_conv3``.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class PatchExtractor(keras.layers.Layer):
         >>> patches.shape
         TensorShape([1, 1, 14, 14, 3])
 
-    Reference: ``method.md`` section 2; release op ``tf.image.extract_patches``.
+    Reference: ``METHOD.md`` section 2; release op ``tf.image.extract_patches``.
     """
 
     def __init__(self, patch_size: int = 14, **kwargs):

@@ -8,7 +8,7 @@ from keras import ops
 class StopPredictor(keras.layers.Layer):
     """Predicts the error of the current landmarks from the hidden state, and says who stops.
 
-    In the release this is the last unit of the head's Dense layer.
+    PORT: in the release this is the last unit of the head's Dense layer.
 
     Args:
         hidden_size: size H of the hidden state.
@@ -18,7 +18,7 @@ class StopPredictor(keras.layers.Layer):
 
     Output: (B,) estimated error E_k, on the scale of the training loss (``losses.l1_error``).
 
-    Reference: ``method.md`` sections 3 and 8; release function ``conv_model_conv3``.
+    Reference: ``METHOD.md`` sections 3 and 8; release function ``conv_model_conv3``.
     """
 
     def __init__(self, hidden_size: int = 512, kernel_initializer="lecun_normal", **kwargs):
@@ -43,7 +43,7 @@ class StopPredictor(keras.layers.Layer):
 
     @staticmethod
     def stops(errors, stop_threshold: float):
-        """Says which faces stop: (B,) bool, E_k < T_s (``method.md`` section 8)."""
+        """Says which faces stop: (B,) bool, E_k < T_s (``METHOD.md`` section 8)."""
         return errors < stop_threshold
 
     def get_config(self):

@@ -1,7 +1,10 @@
-"""The training losses (``method.md`` section 5), on tensors.
+"""The training losses (``METHOD.md`` section 5), on tensors.
 
 Landmarks are (B, N, 2) float32, (y, x) pixels; ``eye_corners`` are the indices of the two outer eye
 corners, whose distance in the truth is the normaliser. All errors are per face, (B,).
+
+PORT: the release's ``normalized_rmse_weighted`` calls a function that does not exist, and is left
+out.
 """
 
 from collections.abc import Callable, Sequence

@@ -31,7 +31,7 @@ class MDM(keras.Model):
     Outputs, a dict of lists with one entry per iteration: ``landmarks`` (B, N, 2) and ``hidden``
     (B, H). There is no error estimate.
 
-    Reference: ``method.md`` section 11.
+    Reference: ``METHOD.md`` section 11.
     """
 
     def __init__(

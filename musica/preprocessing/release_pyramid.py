@@ -1,4 +1,4 @@
-"""From image and crop to the normalised pyramid (``method.md`` section 1, steps 2-8).
+"""From image and crop to the normalised pyramid (``METHOD.md`` section 1, steps 2-8).
 
 Release functions: ``crop_bbs_from_image``, ``correct_image_roll``, ``scale_image``,
 ``build_image_pyr``. Copying, shifting, resizing, blurring and subsampling are all linear and act on

@@ -3,7 +3,7 @@
 F faces, K iterations: ``errors`` (F, K) are true errors, NMEs as a fraction (``metrics.nme``);
 ``estimates`` (F, K) are the model's own, on the scale of ``losses.l1_error``.
 
-Reference: ``method.md`` section 8, which has no calibration: it is this port's.
+Reference: ``METHOD.md`` section 8, which has no calibration: it is this port's.
 """
 
 from collections.abc import Sequence

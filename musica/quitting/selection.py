@@ -5,7 +5,7 @@ fraction (``metrics.nme``); ``estimates`` (F, K) are the model's own, on the sca
 ``losses.l1_error``; ``multiply_adds`` (K,) is what a face has cost after each iteration
 (``MuSiCa.multiply_adds``).
 
-Reference: ``method.md`` sections 8 and 9. The paper gives no thresholds and the release uses none,
+Reference: ``METHOD.md`` sections 8 and 9. The paper gives no thresholds and the release uses none,
 so all choices here are this port's.
 """
 

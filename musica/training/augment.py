@@ -1,4 +1,4 @@
-"""The release's augmentation, seeded (``method.md`` section 7).
+"""The release's augmentation, seeded (``METHOD.md`` section 7).
 
 Release functions: ``augment_image``, ``add_color_jetting``, ``add_occlusion``, ``add_bb_noise``,
 ``rgb2gray``. Images are (H, W, 3) uint8, landmarks (N, 2) (y, x), boxes x0 y0 x1 y1.

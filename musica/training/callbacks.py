@@ -18,7 +18,7 @@ def _steps(optimizer) -> int:
 class AveragedWeights(keras.callbacks.Callback):
     """Keeps moving averages of the weights, and validates with them.
 
-    The decay is min(decay, (1 + t) / (10 + t)) at step t (``method.md`` section 6), which Keras'
+    The decay is min(decay, (1 + t) / (10 + t)) at step t (``METHOD.md`` section 6), which Keras'
     own averaging does not offer.
 
     Args:

@@ -1,4 +1,4 @@
-"""A cascade and its loss, as Keras trains them (``method.md`` section 5)."""
+"""A cascade and its loss, as Keras trains them (``METHOD.md`` section 5)."""
 
 from functools import partial
 
@@ -42,7 +42,7 @@ class CascadeTraining(keras.Model):
         return [self._loss_tracker, *self.means.values()]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sums the iterations' losses (``method.md`` section 5)."""
+        """Sums the iterations' losses (``METHOD.md`` section 5)."""
         estimates = y_pred.get("errors", [None] * len(y_pred["landmarks"]))
         total = 0.0
         for k, (landmarks, estimate) in enumerate(zip(y_pred["landmarks"], estimates, strict=True)):

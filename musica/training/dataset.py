@@ -102,6 +102,7 @@ class FaceSamples:
                 self.box_size,
                 self.margin,
             )
+        # PORT: the release crops slightly differently in training than in inference.
         crop = crops.crop_of_box(box, self.margin, self.box_size)
         pixels = release_pyramid.normalise(release_pyramid.crop_image(image, crop))
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
@@ -136,7 +137,7 @@ class FaceSamples:
     def batch(self, number: int, batch_size: int) -> tuple[np.ndarray, ...]:
         """Prepares a batch: what ``sample`` returns, stacked, the levels padded to one size.
 
-        Zeros at the bottom and the right (``method.md`` section 1, step 8).
+        Zeros at the bottom and the right (``METHOD.md`` section 1, step 8).
         """
         first = number * batch_size // self.echo
         last = first + batch_size

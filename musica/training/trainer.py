@@ -1,4 +1,4 @@
-"""Training: a configuration -> a trained model (``method.md`` sections 5-7; release ``train``)."""
+"""Training: a configuration -> a trained model (``METHOD.md`` sections 5-7; release ``train``)."""
 
 import re
 import sys

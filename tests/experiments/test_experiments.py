@@ -31,7 +31,7 @@ from musica.training.configuration import TrainConfig
 ROOT = Path(__file__).parents[2]
 prepare_wflw, prepare_300w = map(importlib.import_module, ("prepare_wflw", "prepare_300w"))
 
-# Millions of multiply-adds after each iteration, and of weights: the table of method.md section 9,
+# Millions of multiply-adds after each iteration, and of weights: the table of METHOD.md section 9,
 # which has the ablations and MDM's weights not.
 COSTS = {
     "wflw_98_49": ([23.32, 46.64, 69.96], 20.59),

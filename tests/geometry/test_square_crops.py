@@ -13,7 +13,7 @@ REFERENCE = np.random.default_rng(0).uniform(0, 142, (68, 2))
 def test_the_crop_holds_the_box_in_its_middle(box):
     crop = square_crops.square_crop(box)
     assert crop.size == 228
-    corners = np.array([[box[1], box[0]], [box[3], box[2]]]) + [[-0.5], [0.5]]
+    corners = np.array([[box[1] - 0.5, box[0] - 0.5], [box[3] + 0.5, box[2] + 0.5]])
     found = crop.to_crop(corners)
     # The square's corners are whole pixels of the image.
     assert np.abs(found.mean(axis=0) - 114).max() <= 0.5 * crop.scale + 1e-9

@@ -1,4 +1,6 @@
-"""Feeds hostile inputs to everything that reads: ``python tests/fuzz.py --count=1000 --seed=0``.
+"""Feeds hostile inputs to everything that reads.
+
+    PYTHONPATH=tests:tests/formats python tests/hostile/fuzz.py --count=1000 --seed=0
 
 Each input is tried in a process that is watched: it must succeed, or refuse with InputError or
 OSError and one line, in time and in bounded memory; it may start no program and no connection, may

@@ -1,4 +1,4 @@
-"""Aligns faces in one process for long: ``python tests/soak.py --count=20000``.
+"""Aligns faces in one process for long: ``python tests/hostile/soak.py --count=20000``.
 
 Prints memory and speed of every block of faces; the exit status is 1 if memory grows after the
 first block, the warm-up, or if the last block is slower than the first after it. LiteRT is the
@@ -71,6 +71,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=50, help="faces in one call")
     parser.add_argument("--runner", choices=("lite", "tensorflow"), default="lite")
     given = parser.parse_args()
+    if not given.batch <= given.block <= given.count:
+        parser.error("count must be at least a block, and a block at least a batch")
     path = model_path() if given.runner == "lite" else model_path(runner="keras")
     sys.exit(soak(FaceAligner.load(path), given.count, given.block, given.batch))
 

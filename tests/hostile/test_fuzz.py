@@ -1,4 +1,4 @@
-"""A few inputs of each kind; ``python tests/fuzz.py`` tries thousands."""
+"""A few inputs of each kind; ``python tests/hostile/fuzz.py`` tries thousands."""
 
 import os
 import subprocess

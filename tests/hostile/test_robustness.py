@@ -1,4 +1,4 @@
-"""What bad input and a bad system may do, and what they may not; ``robustness.py`` at length."""
+"""What bad input and a bad system may do, and what they may not; ``kill.py`` at length."""
 
 import contextlib
 import errno
@@ -9,9 +9,9 @@ import pickle
 import zipfile
 from importlib.util import find_spec
 
+import kill
 import numpy as np
 import pytest
-import robustness
 from PIL import Image
 
 from musica.alignment import detector
@@ -38,10 +38,10 @@ FACE = Face(np.ones((68, 2)), 0.5, 1, False)
 
 @needs_detector
 def test_kills_full_disks_and_bad_folders(tmp_path, capsys):
-    check = robustness.Checks()
-    robustness.make_pictures(tmp_path / "pictures", 10, 3)
-    robustness.check_kills(check, tmp_path / "pictures", tmp_path, 7, 3, kills=1)
-    robustness.check_full_disk(check, tmp_path / "pictures", tmp_path, "16k")
+    check = kill.Checks()
+    kill.make_pictures(tmp_path / "pictures", 10, 3)
+    kill.check_kills(check, tmp_path / "pictures", tmp_path, 7, 3, kills=1)
+    kill.check_full_disk(check, tmp_path / "pictures", tmp_path, "16k")
     assert check.differences == 0, capsys.readouterr().out
 
 

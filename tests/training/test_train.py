@@ -90,7 +90,7 @@ def checkpoints(folder):
 
 
 def averaged(weights, start=None):
-    """The averages of ``method.md`` section 6 over the weights of consecutive steps."""
+    """The averages of ``METHOD.md`` section 6 over the weights of consecutive steps."""
     average = list(start or weights[0])
     for step, current in enumerate(weights[1:], start=1):
         decay = min(0.9999, (1 + step) / (10 + step))

@@ -73,11 +73,11 @@ def test_what_is_missing_is_said(settings, tmp_path):
 
 
 def test_the_committed_evaluation_names_each_variant_once_and_again():
-    data = json.loads((ROOT / "experiments/robustness68/evaluate.json").read_text())["Data"]
+    data = json.loads((ROOT / "experiments/robustness/evaluate.json").read_text())["Data"]
     folders = {Path(entry["estimated_dir"]).parts[-2:] for entry in data}
     assert folders == {
         (f"{variant}{again}", name)
         for variant in ("tight", "box", "roll")
         for again in ("", "_again")
-        for name in ("aflw80_dev", "webmorph_dev")
+        for name in ("aflw80_dev", "afw_dev", "helen_dev", "webmorph_dev")
     }

@@ -1,6 +1,6 @@
 """Aligns the dev faces in tight and in noisy boxes and rolled, each once and again, and evaluates.
 
-    python experiments/robustness68/measure_robustness.py --checkpoint_file=model.keras
+    python experiments/robustness/measure_robustness.py --checkpoint_file=model.keras
 
 ``evaluate.json`` says what is aligned. An entry whose landmarks go to ``<variant>_again/<list>`` is
 aligned a second time where the estimate asks for it, the others never. The data set of an entry

