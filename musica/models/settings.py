@@ -142,12 +142,15 @@ def _is_whole(value: Any, lowest: int, highest: int) -> bool:
 
 def _is_number(value: Any) -> bool:
     """Whether a value is a number that is not NaN; it may be infinite."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if isinstance(value, float):
+        return value == value
+    # Whole numbers have no limit; floats do.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _is_bound(value: Any) -> bool:
     """Whether a value is a threshold or None."""
-    return value is None or (_is_number(value) and abs(value) <= float("inf"))
+    return value is None or _is_number(value)
 
 
 def _is_table(rows: Any, height: int, width: int) -> bool:

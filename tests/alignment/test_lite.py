@@ -1,5 +1,6 @@
 """The exported model: the same iterations, without TensorFlow."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -144,6 +145,10 @@ def test_other_files_are_refused(model, paths, tmp_path):
     (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
     with zipfile.ZipFile(tmp_path / "described.tflite", "w") as archive:
         archive.writestr(DESCRIPTION, "[]")
-    for name in ("text", "cut", "described", "absent"):
+    costly = zipfile.ZipFile(tmp_path / "costly.tflite", "w")
+    with costly, zipfile.ZipFile(paths / "int8.tflite") as archive:
+        described = json.loads(archive.read(DESCRIPTION))
+        costly.writestr(DESCRIPTION, json.dumps({**described, "multiply_adds": [-1] * 4}))
+    for name in ("text", "cut", "described", "costly", "absent"):
         with pytest.raises(InputError, match=f"{name}.tflite"):
             FaceAligner.load(tmp_path / f"{name}.tflite")

