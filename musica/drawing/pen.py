@@ -1,69 +1,88 @@
-"""Smooth lines and dots on large pictures, in little memory."""
+"""Smooth lines, dots and texts on pictures.
 
-from collections.abc import Iterator, Sequence
+Pictures are (H, W, 3) uint8 RGB arrays and are drawn on in place. Positions are (x, y) pixels; the
+centre of the first pixel is (0, 0).
+"""
 
+from functools import lru_cache
+
+import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-# Lines are drawn this much larger and reduced, which smooths their edges; in tiles of the picture,
-# which bounds the memory.
-SUPERSAMPLE = 3
-TILE = 512
+Colour = tuple[int, int, int]
 
-RED, WHITE, RIM = (255, 40, 40, 255), (255, 255, 255, 255), (0, 0, 0, 170)
-
-
-def tiles(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """Yields the corners x0, y0, x1, y1 of a picture's tiles."""
-    for top in range(0, size[1], TILE):
-        for left in range(0, size[0], TILE):
-            yield left, top, min(left + TILE, size[0]), min(top + TILE, size[1])
+RED: Colour = (255, 40, 40)
+WHITE: Colour = (255, 255, 255)
+# The rim of lines, dots and numbers, which makes them visible on any background.
+RIM: Colour = (20, 20, 20)
+# OpenCV takes positions and radii in pixels times two to the power of SHIFT.
+SHIFT = 4
 
 
-class Pen:
-    """Draws, in picture pixels, on a layer for one tile of the picture.
+def line(
+    picture: np.ndarray, points: np.ndarray, colour: Colour, width: float, closed: bool = False
+) -> None:
+    """Draws a line with a dark rim through (N, 2) points."""
+    corners = [np.rint(points * 2**SHIFT).astype(np.int32)]
+    # OpenCV's antialiased lines are nearly a pixel wider than their thickness.
+    core = max(1, round(width - 0.8))
+    rim = round(0.4 * width)  # none around the lines of a small face, which it would darken
+    for ink, thickness in ((RIM, core + 2 * rim), (colour, core)):
+        cv2.polylines(picture, corners, closed, ink, thickness, cv2.LINE_AA, SHIFT)
 
-    Args:
-        corners: x0, y0, x1, y1 of the tile.
-    """
 
-    def __init__(self, corners: tuple[int, int, int, int]):
-        x0, y0, x1, y1 = corners
-        size = ((x1 - x0) * SUPERSAMPLE, (y1 - y0) * SUPERSAMPLE)
-        self._layer = Image.new("RGBA", size, (0, 0, 0, 0))
-        self._draw = ImageDraw.Draw(self._layer)
-        self._origin = np.array([x0, y0])
+def dot(
+    picture: np.ndarray, point: np.ndarray, colour: Colour, radius: float, rim: Colour = RIM
+) -> None:
+    """Draws a disc with a rim."""
+    centre = np.rint(point * 2**SHIFT).astype(int).tolist()
+    for ink, size in ((rim, 1.2 * radius), (colour, 0.9 * radius)):
+        cv2.circle(picture, centre, round(size * 2**SHIFT), ink, cv2.FILLED, cv2.LINE_AA, SHIFT)
 
-    def reduced(self) -> Image.Image:
-        """The layer in the size of the tile, RGBA."""
-        return self._layer.reduce(SUPERSAMPLE)
 
-    def _on_layer(self, points: np.ndarray) -> list[tuple[float, float]]:
-        return [tuple(point) for point in (points - self._origin) * SUPERSAMPLE]
+def cross(picture: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    """Draws a red disc with a white cross."""
+    dot(picture, centre, RED, radius, rim=WHITE)
+    arm, thickness = 0.4 * radius, max(1, round(0.25 * radius))
+    for slope in (-1, 1):
+        ends = np.rint((centre + np.outer([-arm, arm], [1, slope])) * 2**SHIFT).astype(np.int32)
+        cv2.polylines(picture, [ends], False, WHITE, thickness, cv2.LINE_AA, SHIFT)
 
-    def line(self, points: np.ndarray, colour: tuple, width: float) -> None:
-        """A line through (N, 2) points (x, y) with a dark rim, which shows on any background."""
-        for pen, ink in ((width + max(1, width * 0.6), RIM), (width, colour)):
-            thickness = max(1, round(pen * SUPERSAMPLE))
-            self._draw.line(self._on_layer(points), ink, thickness, joint="curve")
 
-    def dots(self, points: np.ndarray, colours: Sequence[tuple], radius: float) -> None:
-        """Dots with a dark rim."""
-        rim = max(1, round(radius * 0.3 * SUPERSAMPLE))
-        for xy, colour in zip(self._on_layer(points), colours, strict=True):
-            self._draw.circle(xy, radius * SUPERSAMPLE, fill=colour, outline=RIM, width=rim)
+def plate(picture: np.ndarray, corners: tuple[float, ...], colour: Colour, radius: float) -> None:
+    """Fills a rectangle x0, y0, x1, y1 with round corners."""
+    # The line around it is wider by an antialiased pixel.
+    x0, y0, x1, y1 = corners + np.multiply([1, 1, -1, -1], radius + 1.5)
+    ring = np.rint(np.multiply([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], 2**SHIFT))
+    points = [ring.astype(np.int32)]
+    cv2.fillPoly(picture, points, colour, cv2.LINE_AA, SHIFT)
+    cv2.polylines(picture, points, True, colour, max(1, round(2 * radius)), cv2.LINE_AA, SHIFT)
 
-    def cross(self, centre: np.ndarray, radius: float) -> None:
-        """A red disc with a white cross."""
-        ((x, y),) = self._on_layer(centre[None])
-        radius = radius * SUPERSAMPLE
-        self._draw.circle((x, y), radius, fill=RED, outline=WHITE, width=round(radius * 0.18))
-        arm = radius * 0.42
-        for sign in (-1, 1):
-            ends = [(x - arm, y - sign * arm), (x + arm, y + sign * arm)]
-            self._draw.line(ends, WHITE, max(1, round(radius * 0.25)))
 
-    def plate(self, corners: tuple[float, ...], radius: float, colour: tuple) -> None:
-        """A rectangle x0, y0, x1, y1 with round corners."""
-        on_layer = self._on_layer(np.array(corners).reshape(2, 2))
-        self._draw.rounded_rectangle(on_layer, radius * SUPERSAMPLE, fill=colour)
+def write(picture: np.ndarray, text: str, middle: np.ndarray, size: int, rim: int = 0) -> None:
+    """Writes white text around a point, in a font of ``size`` pixels with a dark rim."""
+    reach = np.array([font(size).getlength(text.replace("\n", "")) / 2, size * text.count("\n")])
+    last = np.array([picture.shape[1], picture.shape[0]])
+    left, top = np.clip(middle - reach - size, 0, last).astype(int).tolist()
+    right, bottom = np.clip(middle + reach + size, 0, last).astype(int).tolist()
+    if right <= left or bottom <= top:
+        return
+    part = Image.fromarray(picture[top:bottom, left:right])
+    ImageDraw.Draw(part).text(
+        (middle[0] - left, middle[1] - top),
+        text,
+        WHITE,
+        font(size),
+        anchor="mm",
+        align="center",
+        stroke_width=rim,
+        stroke_fill=RIM,
+    )
+    picture[top:bottom, left:right] = part
+
+
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of a size in pixels."""
+    return ImageFont.load_default(size)

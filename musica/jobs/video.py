@@ -20,8 +20,7 @@ from musica.alignment.one_euro import BETA, MIN_CUTOFF, OneEuroFilter
 from musica.alignment.tracking import DETECT_EVERY, STARTS, TrackedFace, Tracker
 from musica.cli import command
 from musica.cli.config import option
-from musica.drawing.faces import DrawnFace
-from musica.drawing.frames import draw_on_frame
+from musica.drawing.faces import DrawnFace, draw_frame
 from musica.errors import InputError
 from musica.files.video_files import FrameReader, camera_number, import_opencv, video_writer
 from musica.jobs.track_table import track_table
@@ -189,7 +188,7 @@ def _track(config: VideoConfig, source: str, path: Path, tracker: Tracker, total
                 add_rows(summary.frames, seconds, faces)
                 if config.draw:
                     drawn = [DrawnFace.aligned(face.face, face.box, face.id) for face in faces]
-                    add_picture(draw_on_frame(picture, drawn))
+                    add_picture(draw_frame(picture, drawn))
                 summary.add(faces)
                 _show_progress(summary.frames, reader.announced)
                 if summary.frames == config.frames:

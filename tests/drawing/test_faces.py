@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from musica.alignment.aligner import Face
-from musica.drawing.faces import FACE_SIZE, GREEN, PART_COLOURS, DrawnFace, draw_face, draw_faces
+from musica.alignment.aligner import Face, FaceAligner
+from musica.drawing.faces import (
+    FACE_SIZE,
+    GREEN,
+    PART_COLOURS,
+    DrawnFace,
+    draw_face,
+    draw_faces,
+    draw_frame,
+)
 from musica.drawing.folder import ShowConfig, show
-from musica.drawing.labels import Caption, number_directions, place_captions
-from musica.drawing.pen import RED, TILE
+from musica.drawing.labels import number_directions, place_captions
+from musica.drawing.pen import RED
 from musica.errors import InputError
 from musica.files import landmark_files
 from musica.files.image_files import find_image
@@ -80,14 +88,15 @@ def words_of(*arguments, **options):
     written = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "PIL.ImageDraw.ImageDraw.text", lambda _, xy, text, *more: written.append(text)
+            "PIL.ImageDraw.ImageDraw.text",
+            lambda _, xy, text, *more, **options: written.append(text),
         )
         draw_face(*arguments, **options)
     return " ".join(written)
 
 
 def test_lines_are_smooth_even_on_large_pictures():
-    side = 2 * TILE + 1100
+    side = 2124
     image = np.zeros((side, side, 3), np.uint8)
     corners = np.array([[0.1, 0.1], [0.1, 0.9], [0.9, 0.1], [0.9, 0.9]]) * side
     pixels = np.asarray(draw_face(image, corners))
@@ -108,22 +117,22 @@ def rectangles(count, size, seed):
 @pytest.mark.parametrize("count", (1, 9))
 def test_captions_stay_inside_and_off_their_faces(size, count):
     faces = rectangles(count, size, seed=count)
-    captions = [Caption("failed, error 0.123, iterations 3", face, 20) for face in faces]
-    plates, whole = place_captions(captions, size)
-    assert whole[0] >= size[0] and whole[1] >= size[1]
-    for plate, (x0, y0, x1, y1) in zip(plates, faces, strict=True):
-        left, top, right, bottom = plate.corners
-        assert left >= 0 and top >= 0 and right <= whole[0] and bottom <= whole[1]
+    text = "failed, error 0.123, iterations 3"
+    captions = place_captions([text] * count, faces, 20, size)
+    for caption, (x0, y0, x1, y1) in zip(captions, faces, strict=True):
+        left, top, right, bottom = caption.corners
+        assert left >= 0 and top >= 0
+        assert (right <= size[0] and bottom <= size[1]) or top == size[1]
         assert right <= x0 or left >= x1 or bottom <= y0 or top >= y1
-        assert ", ".join(plate.lines) == captions[0].text
+        assert caption.text.replace("\n", " ") == text
 
 
 def test_captions_make_way_for_each_other():
-    faces = [(40 + 130 * (i % 4), 40 + 150 * (i // 4)) for i in range(12)]
-    captions = [Caption("error 0.123, iterations 3", (x, y, x + 90, y + 100), 20) for x, y in faces]
-    plates, whole = place_captions(captions, (560, 520))
-    assert whole == (560, 520)
-    taken = np.array([plate.corners for plate in plates] + [caption.face for caption in captions])
+    corners = [(40 + 130 * (i % 4), 40 + 150 * (i // 4)) for i in range(12)]
+    faces = [(x, y, x + 90, y + 100) for x, y in corners]
+    captions = place_captions(["error 0.123, iterations 3"] * 12, faces, 20, (560, 520))
+    taken = np.array([caption.corners for caption in captions] + faces)
+    assert (taken >= 0).all() and (taken <= [560, 520, 560, 520]).all()
     for index, one in enumerate(taken):
         others = np.delete(taken, index, axis=0)
         apart = (others[:, :2] >= one[2:]).any(axis=1) | (others[:, 2:] <= one[:2]).any(axis=1)
@@ -193,10 +202,56 @@ def test_numbers_lie_outside_of_closed_contours():
         assert (np.sum(directions[indices] * (points[indices] - 50), axis=1) > 0).all()
 
 
+def test_numbers_keep_off_the_lines_of_a_real_face():
+    points = lite_reference_shape()
+    directions = number_directions(points)
+    sides = {"above": -directions[:, 0], "below": directions[:, 0], "left": -directions[:, 1]}
+    for side, indices in (
+        ("above", [*range(17, 27), 37, 38, 43, 44, 50, 52]),
+        ("below", [8, 40, 41, 46, 47, 56, 57, 58]),
+        ("left", [0, 1, 2, 36, 48]),
+    ):
+        assert (sides[side][indices] > 0.5).all()
+    for contour in IBUG_68.contours[:5]:  # the numbers of an open contour are on one side
+        line = points[list(contour.points)]
+        normals = np.gradient(line, axis=0)[:, ::-1] * [1, -1]
+        turns = (normals * directions[list(contour.points)]).sum(axis=1)
+        assert (turns > 0).all() or (turns < 0).all()
+
+
+def lite_reference_shape():
+    return FaceAligner.load().reference_shape
+
+
 def test_points_far_outside_do_no_harm():
     image = np.zeros((40, 50, 3), np.uint8)
     far = np.random.default_rng(0).uniform(-1e12, 1e12, (68, 2))
     assert max(draw_face(image, far, np.array([-1e9, 0, 1e9, 5]), numbers=True).size) <= 2000
+
+
+@pytest.mark.parametrize("count", (1, 5, 68))
+@pytest.mark.parametrize("shift", (0, 190, -300, 1e7, np.nan))
+def test_a_frame_keeps_its_size_whatever_is_drawn(count, shift):
+    frame = np.full((200, 240, 3), 99, np.uint8)
+    landmarks = ellipse(68, (100, 100), 60)[:count] + np.array([shift, 0])
+    box = np.array([30, 30 + shift, 170, 150 + shift])
+    for picture in (frame, frame[:3, :2]):
+        drawn = draw_frame(picture, [DrawnFace(landmarks, box, True, "a caption, " * 5)])
+        assert drawn.shape == picture.shape and drawn.dtype == np.uint8
+    assert (frame == 99).all()
+
+
+def test_a_frame_has_its_faces_and_captions():
+    frame = np.full((200, 240, 3), 99, np.uint8)
+    face = DrawnFace(ellipse(68, (80, 100), 50), np.array([40, 25, 160, 135]), caption="error 0.1")
+    picture = draw_frame(frame, [face])
+    for index, part in ((0, "jaw"), (30, "nose"), (40, "eyes")):
+        y, x = np.rint(face.landmarks[index]).astype(int)
+        assert tuple(picture[y, x]) == PART_COLOURS[part]
+    y, x = np.nonzero((picture != 99).any(axis=2))
+    assert x.min() == pytest.approx(40, abs=1) and y.min() == pytest.approx(25, abs=1)
+    assert (picture[140:165].max(axis=(1, 2)) == 255).any()  # the caption's letters
+    np.testing.assert_array_equal(draw_frame(frame, []), frame)
 
 
 @pytest.fixture
