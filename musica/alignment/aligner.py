@@ -15,17 +15,22 @@ from musica.files.image_files import Picture, as_image
 from musica.models.iteration import IterationState
 from musica.models.lite_model import LiteModel
 from musica.models.loading import load_model
+from musica.quitting.rule import StopRule
 
 if TYPE_CHECKING:
     from musica.alignment.detector import FaceDetector
+
+
+DEFAULT_EFFORT = "balanced"
 
 
 class Options(TypedDict, total=False):
     """How faces are aligned.
 
     Keys:
-        stop_threshold: a face stops when its estimate is below; one for all iterations, or one for
-            each but the last; the model's if missing or None.
+        effort: a named setting of the model's stop rule; the aligner's if missing or None.
+        stop_threshold: instead of an effort: a face stops when its estimated error is below; one
+            for all iterations, or one for each but the last.
         fail_threshold: a face failed when its last estimate is above; the model's if missing or
             None.
         iterations: run exactly so many for every face, none stops and none is aligned again; as
@@ -34,6 +39,7 @@ class Options(TypedDict, total=False):
             missing.
     """
 
+    effort: str | None
     stop_threshold: float | Sequence[float] | None
     fail_threshold: float | None
     iterations: int | None
@@ -49,6 +55,8 @@ class FaceAligner:
         model: a ``MuSiCa`` or ``MDM`` model, or the ``LiteModel`` that one was exported to.
         reference_shape: (N, 2) mean face, (y, x) crop pixels; the model's own if None.
         runner: computes iterations; the model's if None.
+        effort: how much is spent on a face: a named setting of the model's stop rule. None:
+            ``balanced`` if the model has efforts, otherwise its stop threshold.
 
     Attributes:
         settings: the model's ``ModelSettings``.
@@ -65,7 +73,11 @@ class FaceAligner:
     """
 
     def __init__(
-        self, model: Any, reference_shape: np.ndarray | None = None, runner: Runner | None = None
+        self,
+        model: Any,
+        reference_shape: np.ndarray | None = None,
+        runner: Runner | None = None,
+        effort: str | None = None,
     ):
         self.model = model
         self.settings = model.settings
@@ -80,14 +92,21 @@ class FaceAligner:
                 f"the model {self.settings.landmark_count}"
             )
         self.runner = runner or _runner(model)
+        self.effort = effort
+        self._rule({})  # refuses an effort that the model does not have
         self._preprocessor = self.settings.preprocessor
         self._detector: FaceDetector | None = None
 
     def __reduce__(self) -> tuple:
-        return FaceAligner, (self.model, self.reference_shape)
+        return FaceAligner, (self.model, self.reference_shape, None, self.effort)
 
     @classmethod
-    def load(cls, name: Path | str | None = None, runner: str | None = None) -> "FaceAligner":
+    def load(
+        cls,
+        name: Path | str | None = None,
+        runner: str | None = None,
+        effort: str | None = None,
+    ) -> "FaceAligner":
         """Reads a model.
 
         Args:
@@ -95,11 +114,12 @@ class FaceAligner:
                 shipped 68-point model if None.
             runner: ``litert`` or ``keras`` for a shipped model; LiteRT, which starts at once and
                 imports no TensorFlow, if None. A path names its runner by its suffix.
+            effort: ``low``, ``balanced`` or ``full``, as for ``FaceAligner``.
 
         Raises:
             InputError: missing, unreadable, not a MuSiCa model, or without a reference shape.
         """
-        return cls(load_model(name, runner))
+        return cls(load_model(name, runner), effort=effort)
 
     def align(
         self,
@@ -200,7 +220,7 @@ class FaceAligner:
         """Runs the iterations once."""
         if not faces:
             return []
-        last, stops_below = self._limits(options)
+        last, rule = self._last(options), self._rule(options)
         initial = np.array([face.initial for face in faces])
         hidden = np.zeros((len(faces), self.settings.hidden_size), np.float32)
         state = IterationState(np.zeros_like(initial), hidden)
@@ -209,9 +229,11 @@ class FaceAligner:
         for k in range(last + 1):
             # Only the faces that got here are computed.
             pyramids = [faces[index].pyramid for index in active.tolist()]
-            state, landmarks, errors = self.runner.iterate(k, pyramids, initial[active], state)
-            stops = errors < stops_below[k]
-            for row in np.flatnonzero(stops | (k == last)).tolist():
+            state, landmarks, errors, gains = self.runner.iterate(
+                k, pyramids, initial[active], state
+            )
+            stops = np.full(len(active), True) if k == last else rule.stops(k, errors, gains)
+            for row in np.flatnonzero(stops).tolist():
                 index = int(active[row])
                 points = faces[index].crop.to_image(landmarks[row].astype(np.float64))
                 results[index] = self._face(k, points, float(errors[row]), options)
@@ -220,20 +242,31 @@ class FaceAligner:
                 break
         return [face for face in results if face is not None]
 
-    def _limits(self, options: Options) -> tuple[int, np.ndarray]:
-        """The last iteration, from 0, and what estimate each iteration stops below, (K,)."""
+    def _last(self, options: Options) -> int:
+        """The last iteration, from 0."""
         count = len(self.settings.levels)
         iterations = options.get("iterations")
         if iterations is not None and not 1 <= iterations <= count:
             raise InputError(f"iterations must be 1 to {count}, not {iterations}")
-        stops_below = np.full(count, -np.inf)
-        stop = options.get("stop_threshold")
-        stop = self.settings.stop_threshold if stop is None else stop
-        if iterations is None and stop is not None:
-            if np.size(stop) not in (1, count - 1):
-                raise InputError(f"stop_threshold must be one or {count - 1} numbers")
-            stops_below[:-1] = stop
-        return (iterations or count) - 1, stops_below
+        return (iterations or count) - 1
+
+    def _rule(self, options: Options) -> StopRule:
+        """When faces stop (``METHOD.md`` section 8)."""
+        count = len(self.settings.levels)
+        if options.get("iterations") is not None:
+            return StopRule.of(None, count)
+        stop_threshold = options.get("stop_threshold")
+        if stop_threshold is not None:
+            return StopRule.of(stop_threshold, count)
+        thresholds = {effort["name"]: effort["threshold"] for effort in self.settings.efforts}
+        name = options.get("effort") or self.effort
+        if name is None and DEFAULT_EFFORT not in thresholds:
+            return StopRule.of(self.settings.stop_threshold, count)
+        name = name or DEFAULT_EFFORT
+        if name not in thresholds:
+            known = " or ".join(thresholds) or "none: the model has no efforts"
+            raise InputError(f"effort must be {known}, not {name!r}")
+        return StopRule.of(thresholds[name], count, self.settings.stop_score)
 
     def _face(self, k: int, points: np.ndarray, estimate: float, options: Options) -> Face:
         """A face that stopped after iteration k."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from musica.models.musica import MuSiCa
 
 WEIGHTS = "model.weights.h5"
-GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error")
+GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error", "gain")
 PRECISIONS = {
     ".keras": ("half", "float32"),
     ".tflite": ("int8", "half", "float32"),
@@ -132,10 +132,11 @@ def _constant_step(step: "CascadeStep", rounded: bool) -> Any:
     cut_off = _cut_off(step.head.kernel) if rounded else None
 
     def update(patches: Any, hidden: Any) -> dict[str, Any]:
-        displacement, hidden, error = step.update(patches, hidden)
+        displacement, hidden, error, gain = step.update(patches, hidden)
         if cut_off is not None:
             displacement += tf.reshape(hidden @ cut_off, tf.shape(displacement))
-        return {"displacement": displacement, "hidden": hidden, "error": error}
+        outputs = {"displacement": displacement, "hidden": hidden, "error": error}
+        return outputs if gain is None else {**outputs, "gain": gain}
 
     graph = tf.function(update).get_concrete_function(**specification)
     # The converter leaves variables outside, in a file that only TensorFlow reads.

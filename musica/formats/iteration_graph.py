@@ -37,8 +37,9 @@ def iteration_graph(model, k: int, outputs: Sequence[str]):
     @tf.function(input_signature=signature)
     def iterate(image, initial, displacement, hidden):
         state = IterationState(displacement, hidden)
-        state, landmarks, errors = model.iterate(k, image, initial, state)
-        results = *state, landmarks, errors
-        return dict(zip(outputs, results, strict=True))
+        result = model.iterate(k, image, initial, state)
+        values = *result.state, result.landmarks, result.errors, result.gains
+        named = zip(outputs, values, strict=True)
+        return {name: value for name, value in named if value is not None}
 
     return iterate

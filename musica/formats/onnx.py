@@ -11,7 +11,7 @@ from musica.errors import InputError
 from musica.formats.iteration_graph import iteration_graph
 
 OPSET = 18
-OUTPUTS = ("next_displacement", "next_hidden", "landmarks", "error")
+OUTPUTS = ("next_displacement", "next_hidden", "landmarks", "error", "gain")
 
 
 def save_onnx(model, path: Path | str, description: dict) -> None:

@@ -26,6 +26,7 @@ class CascadeStep(keras.layers.Layer):
         predicts_error: whether the step has a stop predictor (MDM has none).
         kernel_initializer: Keras initializer of all kernels.
         patch_dropout: share of the patches that are not seen in training.
+        predicts_gain: whether the stop predictor predicts the gain, too.
 
     With a mixed precision policy all but coordinates, hidden state and outputs is computed in half
     precision.
@@ -39,6 +40,7 @@ class CascadeStep(keras.layers.Layer):
         displacement: (B, N, 2) float32, (y, x) pixels of that level.
         hidden: (B, H) float32, the new state.
         error: (B,) float32 estimated error, or None without a stop predictor.
+        gain: (B,) float32 predicted gain, or None without such a unit.
 
     Reference: ``METHOD.md`` section 3; release function ``conv_model_conv3``.
     """
@@ -54,6 +56,7 @@ class CascadeStep(keras.layers.Layer):
         predicts_error: bool = True,
         kernel_initializer="lecun_normal",
         patch_dropout: float = 0.0,
+        predicts_gain: bool = False,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -66,6 +69,7 @@ class CascadeStep(keras.layers.Layer):
         self.predicts_error = predicts_error
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.patch_dropout = patch_dropout
+        self.predicts_gain = predicts_gain
 
         policy = self.dtype_policy
         exact = policy.variable_dtype
@@ -104,7 +108,11 @@ class CascadeStep(keras.layers.Layer):
         )
         self.stop_predictor = (
             StopPredictor(
-                hidden_size, self.kernel_initializer.clone(), name="stop_predictor", dtype=exact
+                hidden_size,
+                self.kernel_initializer.clone(),
+                predicts_gain,
+                name="stop_predictor",
+                dtype=exact,
             )
             if predicts_error
             else None
@@ -141,8 +149,10 @@ class CascadeStep(keras.layers.Layer):
         state = ops.concatenate([features, ops.cast(hidden, features.dtype)], axis=-1)
         hidden = ops.cast(self.recurrent(state), hidden.dtype)
         displacement = ops.reshape(self.head(hidden), (-1, self.landmark_count, 2))
-        error = None if self.stop_predictor is None else self.stop_predictor(hidden)
-        return displacement, hidden, error
+        if self.stop_predictor is None:
+            return displacement, hidden, None, None
+        error, gain = self.stop_predictor(hidden)
+        return displacement, hidden, error, gain
 
     @property
     def multiply_adds(self) -> int:
@@ -152,7 +162,7 @@ class CascadeStep(keras.layers.Layer):
         per_patch = 9 * self.filters * (3 * first**2 + self.filters * second**2)
         if self.use_attention:
             per_patch += encoder.feature_size**2
-        outputs = 2 * self.landmark_count + int(self.predicts_error)
+        outputs = 2 * self.landmark_count + int(self.predicts_error) + int(self.predicts_gain)
         inputs = self.patch_count * encoder.feature_size + self.hidden_size
         return self.patch_count * per_patch + (inputs + outputs) * self.hidden_size
 
@@ -169,4 +179,5 @@ class CascadeStep(keras.layers.Layer):
             "predicts_error": self.predicts_error,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "patch_dropout": self.patch_dropout,
+            "predicts_gain": self.predicts_gain,
         }

@@ -86,8 +86,9 @@ class MDM(keras.Model):
         state = IterationState(ops.zeros_like(initial), hidden)
         outputs: dict[str, list] = {"landmarks": [], "hidden": []}
         for k in range(len(self.settings.levels)):
-            state, landmarks, _ = self.iterate(k, image, initial, state)
-            outputs["landmarks"].append(landmarks)
+            result = self.iterate(k, image, initial, state)
+            state = result.state
+            outputs["landmarks"].append(result.landmarks)
             outputs["hidden"].append(state.hidden)
         return outputs
 
@@ -95,7 +96,7 @@ class MDM(keras.Model):
         """Runs one iteration; as ``MuSiCa.iterate``, but all errors are NaN."""
         landmarks = landmarks_from(initial, state.displacement, 0)
         centres = ops.take(landmarks, self.settings.patch_indices[k], axis=1)
-        moved, hidden, _ = self.step(image, centres, state.hidden)
+        moved, hidden, _, _ = self.step(image, centres, state.hidden)
         displacement = state.displacement + moved
         errors = ops.full((ops.shape(initial)[0],), float("nan"), initial.dtype)
         landmarks = landmarks_from(initial, displacement, 0)

@@ -1,6 +1,6 @@
 """MuSiCa: the cascade of the paper, as a Keras model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,12 +43,15 @@ class MuSiCa(keras.Model):
         use_attention: whether patches are weighted by the local attention.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
         patch_dropout: share of the patches that are not seen in training.
+        predicts_gain: whether the stop predictor has a second output, the gain still to be had.
         preprocessing: how pixels are made; it and the following are not used by ``call``. They
             travel with the model, because inference needs them (``ModelSettings``).
         box_size: the box's longer side in crop pixels.
         margin: share of the box's side that the crop adds on each side.
         reference_shape: (N, 2) mean face, (y, x) crop pixels from the box's corner, or None.
         stop_threshold: T_s; one for all iterations, or one for each but the last; None never stops.
+        stop_score: what efforts decide on.
+        efforts: named settings of the stop rule.
         fail_threshold: T_f; None never fails.
         calibration: the NMEs that estimates stand for.
 
@@ -63,6 +66,7 @@ class MuSiCa(keras.Model):
     Outputs, a dict of lists with one entry per iteration:
         landmarks: (B, N, 2) float32, (y, x) level-0 pixels.
         errors: (B,) float32 estimated error, on the scale of ``losses.l1_error``.
+        gains: (B,) float32 predicted gain (``musica.quitting.gain``), with ``predicts_gain`` alone.
         hidden: (B, H) float32 hidden state.
 
     Example:
@@ -86,11 +90,14 @@ class MuSiCa(keras.Model):
         use_attention: bool = True,
         kernel_initializer: Any = None,
         patch_dropout: float = 0.0,
+        predicts_gain: bool = False,
         preprocessing: str = "release",
         box_size: int = crops.BOX_SIZE,
         margin: float = crops.MARGIN,
         reference_shape: Any = None,
         stop_threshold: float | Sequence[float] | None = None,
+        stop_score: str = "estimate",
+        efforts: Sequence[Mapping[str, Any]] = (),
         fail_threshold: float | None = None,
         calibration: Any = None,
         **kwargs: Any,
@@ -110,6 +117,8 @@ class MuSiCa(keras.Model):
             margin,
             reference_shape,
             stop_threshold,  # type: ignore[arg-type]
+            stop_score,
+            efforts,  # type: ignore[arg-type]
             fail_threshold,
             calibration,
         )
@@ -119,6 +128,7 @@ class MuSiCa(keras.Model):
             kernel_initializer or release_initializer()
         )
         self.patch_dropout = patch_dropout
+        self.predicts_gain = predicts_gain
         self.steps = [
             CascadeStep(
                 landmark_count,
@@ -129,6 +139,7 @@ class MuSiCa(keras.Model):
                 use_attention,
                 kernel_initializer=self.kernel_initializer.clone(),
                 patch_dropout=patch_dropout,
+                predicts_gain=predicts_gain,
                 name=f"step_{k}",
                 dtype=self.dtype_policy,
             )
@@ -147,11 +158,16 @@ class MuSiCa(keras.Model):
         initial = ops.convert_to_tensor(inputs["initial"])
         state = self.initial_state(initial)
         outputs: dict[str, list] = {"landmarks": [], "errors": [], "hidden": []}
+        if self.predicts_gain:
+            outputs["gains"] = []
         for k, level in enumerate(self.settings.levels):
-            state, landmarks, errors = self.iterate(k, inputs["pyramid"][level], initial, state)
-            outputs["landmarks"].append(landmarks)
-            outputs["errors"].append(errors)
+            result = self.iterate(k, inputs["pyramid"][level], initial, state)
+            state = result.state
+            outputs["landmarks"].append(result.landmarks)
+            outputs["errors"].append(result.errors)
             outputs["hidden"].append(state.hidden)
+            if self.predicts_gain:
+                outputs["gains"].append(result.gains)
         return outputs
 
     def initial_state(self, initial: Any) -> IterationState:
@@ -172,10 +188,10 @@ class MuSiCa(keras.Model):
         displacement = displacement_at(state, levels, k)
         points = points_at(initial, displacement, levels[k])
         centres = ops.take(points, self.settings.patch_indices[k], axis=1)
-        moved, hidden, errors = self.steps[k](image, centres, state.hidden)
+        moved, hidden, errors, gains = self.steps[k](image, centres, state.hidden)
         displacement = displacement + moved
         landmarks = landmarks_from(initial, displacement, levels[k])
-        return IterationResult(IterationState(displacement, hidden), landmarks, errors)
+        return IterationResult(IterationState(displacement, hidden), landmarks, errors, gains)
 
     @property
     def multiply_adds(self) -> list[int]:
@@ -203,6 +219,7 @@ class MuSiCa(keras.Model):
             "use_attention": self.use_attention,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "patch_dropout": self.patch_dropout,
+            "predicts_gain": self.predicts_gain,
         }
 
     @classmethod

@@ -12,6 +12,8 @@ from musica.preprocessing.preprocessor import PREPROCESSORS, Preprocessor
 MAX_LANDMARKS = 10_000
 LARGEST = {"patch_size": 1_000, "hidden_size": 100_000, "box_size": 10_000}
 MAX_LEVEL = 10
+STOP_SCORES = ("estimate", "gain")
+EFFORT_KEYS = ("name", "threshold", "nme", "iterations", "multiply_adds")
 # Keys of models that were saved by version 0.2.0, which nothing reads any more.
 FORMER_KEYS = {"realign_threshold", "realign_turn", "multiply_adds"}
 
@@ -34,6 +36,11 @@ class ModelSettings:
         reference_shape: (N, 2) mean face, (y, x) crop pixels from the box's corner, or None.
         stop_threshold: T_s, a face stops when its estimated error is below; one for all iterations,
             or one for each but the last; None never stops.
+        stop_score: what efforts decide on, ``estimate`` or ``gain`` (``musica.quitting``).
+        efforts: named settings of the stop rule with the means that each led to when it was
+            calibrated: mappings with ``name``, ``threshold`` (None: no face stops early), ``nme``,
+            ``iterations`` and ``multiply_adds``. A model with efforts stops by ``balanced`` unless
+            told otherwise; one without them by ``stop_threshold``.
         fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
         calibration: for each iteration, ascending estimates and the NMEs that are expected at them;
             None: not calibrated.
@@ -52,6 +59,8 @@ class ModelSettings:
     margin: float = MARGIN
     reference_shape: tuple[tuple[float, float], ...] | None = None
     stop_threshold: float | tuple[float, ...] | None = None
+    stop_score: str = "estimate"
+    efforts: tuple[Mapping[str, Any], ...] = ()
     fail_threshold: float | None = None
     calibration: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] | None = None
 
@@ -117,6 +126,10 @@ class ModelSettings:
             yield "stop_threshold", f"must be one or {count - 1} numbers"
         if not all(_is_bound(stop) for stop in (stops if isinstance(stops, tuple) else (stops,))):
             yield "stop_threshold", "must be numbers"
+        if self.stop_score not in STOP_SCORES:
+            yield "stop_score", f"must be {' or '.join(STOP_SCORES)}"
+        if not isinstance(self.efforts, tuple) or not all(map(_is_effort, self.efforts)):
+            yield "efforts", f"must be mappings of {', '.join(EFFORT_KEYS)}"
         if not _is_bound(self.fail_threshold):
             yield "fail_threshold", "must be a number"
         if not _is_calibration(self.calibration, count):
@@ -151,6 +164,17 @@ def _is_number(value: Any) -> bool:
 def _is_bound(value: Any) -> bool:
     """Whether a value is a threshold or None."""
     return value is None or _is_number(value)
+
+
+def _is_effort(values: Any) -> bool:
+    """Whether a value is a named setting of the stop rule."""
+    return (
+        isinstance(values, Mapping)
+        and set(values) == set(EFFORT_KEYS)
+        and isinstance(values["name"], str)
+        and _is_bound(values["threshold"])
+        and all(_is_number(values[name]) for name in EFFORT_KEYS[2:])
+    )
 
 
 def _is_table(rows: Any, height: int, width: int) -> bool:

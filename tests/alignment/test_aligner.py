@@ -258,3 +258,49 @@ def test_without_a_box_the_first_found_face_is_aligned(aligner, faces, monkeypat
     boxes.clear()
     with pytest.raises(InputError, match="no face was found"):
         aligner.align(image)
+
+
+def test_efforts_are_named_settings_of_the_stop_rule(aligner, faces, estimates):
+    def effort(name, threshold):
+        means = {"nme": 0.1, "iterations": 2, "multiply_adds": 1}
+        return {"name": name, "threshold": threshold, **means}
+
+    threshold = between(estimates[0])
+    model = MuSiCa.from_config(
+        {
+            **aligner.model.get_config(),
+            "efforts": [effort("low", np.inf), effort("balanced", threshold), effort("full", None)],
+        }
+    )
+    model.set_weights(aligner.model.get_weights())
+    counts = {
+        name: [face.iterations for face in FaceAligner(model, effort=name).align_batch(*faces)]
+        for name in (None, "low", "balanced", "full")
+    }
+    assert counts["low"] == [1] * 4 and counts["full"] == [3] * 4
+    assert counts[None] == counts["balanced"]
+    assert [count > 1 for count in counts["balanced"]] == list(estimates[0] >= threshold)
+    (face,) = FaceAligner(model).align_batch(faces[0][:1], faces[1][:1], effort="low")
+    assert face.iterations == 1
+    with pytest.raises(InputError, match="low or balanced or full, not 'high'"):
+        FaceAligner(model, effort="high")
+    with pytest.raises(InputError, match="no efforts"):
+        aligner.align(faces[0][0], faces[1][0], effort="low")
+
+
+def test_faces_stop_by_their_gain(aligner, faces):
+    efforts = [
+        {"name": "balanced", "threshold": 0.5, "nme": 0.1, "iterations": 2, "multiply_adds": 1}
+    ]
+    model = MuSiCa.from_config(
+        {
+            **aligner.model.get_config(),
+            "predicts_gain": True,
+            "stop_score": "gain",
+            "efforts": efforts,
+        }
+    )
+    for k, step in enumerate(model.steps):
+        step.stop_predictor.gain.bias.assign([1.0 - k])  # 1, then 0: below the price
+        step.stop_predictor.gain.kernel.assign(np.zeros((16, 1)))
+    assert [face.iterations for face in FaceAligner(model).align_batch(*faces)] == [2] * 4

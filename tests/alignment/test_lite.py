@@ -35,6 +35,7 @@ def model():
         reference_shape=(truth - [y0, x0]) * 142 / max(x1 - x0 + 1, y1 - y0 + 1),
         stop_threshold=0.01,
         fail_threshold=2.0,
+        predicts_gain=True,
     )
 
 
@@ -68,14 +69,15 @@ def test_an_iteration_equals_the_keras_models(model, paths, precision, tolerance
     for k, level in enumerate(model.settings.levels):
         state = IterationState(np.zeros_like(initial), hidden)
         padded = release_pyramid.pad_batch([levels[level]])
-        expected, _, error = model.iterate(k, padded, initial, state)
+        expected, _, expected_error, gain = model.iterate(k, padded, initial, state)
         centres = initial[:, list(model.settings.patch_indices[0])] / 2**level
         found = lite.step(k, PatchExtractor(14)(padded, centres).numpy(), hidden)
         for name in ("displacement", "hidden"):
             values = getattr(expected, name)
             scale = np.abs(values).max()
             np.testing.assert_allclose(found[name], values, atol=tolerance * scale)
-        np.testing.assert_allclose(found["error"], error, atol=tolerance * 2)
+        np.testing.assert_allclose(found["error"], expected_error, atol=tolerance * 2)
+        np.testing.assert_allclose(found["gain"], gain, atol=tolerance * 2)
 
 
 def test_the_head_is_finer_than_8_bits(model, paths):

@@ -15,6 +15,7 @@ LAYERS = [
     (StopPredictor(7), 2),
     (CascadeStep(5, 2, filters=4, hidden_size=8, use_attention=False), 10),
     (CascadeStep(5, 2, filters=4, hidden_size=8, predicts_error=False), 10),
+    (CascadeStep(5, 2, filters=4, hidden_size=8, predicts_gain=True), 14),
 ]
 
 
@@ -95,7 +96,7 @@ def test_step_equals_the_restatement(use_attention, predicts_error):
     tiny.randomise(step)
     images, hidden = random(2, 24, 28, 3), random(2, 8, seed=1)
     centres = np.random.default_rng(2).uniform(-5, 30, (2, 3, 2)).astype("float32")
-    displacement, new_hidden, error = step(images, centres, hidden)
+    displacement, new_hidden, error, gain = step(images, centres, hidden)
     for b in range(2):
         expected = reference.step(images[b], centres[b], hidden[b], tiny.arrays(step))
         np.testing.assert_allclose(displacement[b], expected[0], **tiny.TOLERANCE)
@@ -103,6 +104,7 @@ def test_step_equals_the_restatement(use_attention, predicts_error):
         if predicts_error:
             np.testing.assert_allclose(error[b], expected[2], **tiny.TOLERANCE)
     assert predicts_error or error is None
+    assert gain is None
 
 
 def test_dropped_patches_are_unseen_in_training_alone():
@@ -133,9 +135,8 @@ def test_mixed_precision_keeps_coordinates_exact():
     # Far from the origin, half precision would not tell one pixel from the next.
     images, hidden = random(2, 300, 310, 3), random(2, 8, seed=1)
     centres = np.random.default_rng(2).uniform(250, 290, (2, 3, 2)).astype("float32")
-    for found, expected in zip(
-        mixed(images, centres, hidden), exact(images, centres, hidden), strict=True
-    ):
+    outputs = mixed(images, centres, hidden), exact(images, centres, hidden)
+    for found, expected in zip(*(values[:3] for values in outputs), strict=True):
         assert found.dtype == "float32"
         np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.1)
 
@@ -147,16 +148,25 @@ def test_no_gradient_to_image_or_centres():
     hidden = tf.constant(random(1, 8))
     with tf.GradientTape() as tape:
         tape.watch([image, centres, hidden])
-        displacement, _, _ = step(image, centres, hidden)
+        displacement, *_ = step(image, centres, hidden)
     to_image, to_centres, to_hidden = tape.gradient(displacement, [image, centres, hidden])
     assert to_image is None
     assert to_centres is None
     assert np.abs(to_hidden).max() > 0
 
 
-def test_stops_below_the_threshold_only():
-    stops = StopPredictor.stops(np.array([0.1, 0.2, 0.3]), 0.2)
-    np.testing.assert_array_equal(stops, [True, False, False])
+def test_the_gain_is_a_linear_unit_that_moves_nothing_else():
+    predictor = StopPredictor(8, predicts_gain=True)
+    predictor.build()
+    tiny.randomise(predictor)
+    hidden = tf.constant(random(2, 8))
+    with tf.GradientTape() as tape:
+        tape.watch(hidden)
+        error, gain = predictor(hidden)
+    kernel, bias = predictor.gain.get_weights()
+    np.testing.assert_allclose(gain, (hidden.numpy() @ kernel + bias)[:, 0], **tiny.TOLERANCE)
+    assert error.shape == gain.shape == (2,)
+    assert tape.gradient(gain, hidden) is None
 
 
 @pytest.mark.parametrize(("layer", "weight_count"), LAYERS)
