@@ -18,7 +18,8 @@ class LiteModel:
 
     A signature takes ``patches`` (B, M, p, p, 3) and ``hidden`` (B, H), and gives ``displacement``
     (B, N, 2) in pixels of its level, ``hidden`` (B, H), ``error`` (B,) and, if the model predicts
-    it, ``gain`` (B,), all float32. The file ends in a zip archive with the description: LiteRT's metadata tools put such files there.
+    it, ``gain`` (B,), all float32. The file ends in a zip archive with the description: LiteRT's
+    metadata tools put such files there.
 
     Threads may share a model: each has an interpreter of its own. A copy, also in another process,
     reads the file again.
