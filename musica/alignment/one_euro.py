@@ -8,7 +8,7 @@ import numpy as np
 
 from musica.errors import InputError
 
-# Measured in experiments/video; of landmarks, whose unit is the longer side of their face's box.
+# Measured on landmarks in experiments/video; the unit is the longer side of their face's box.
 MIN_CUTOFF = 1.0
 BETA = 10.0
 SPEED_CUTOFF = 1.0
@@ -18,7 +18,7 @@ class OneEuroFilter:
     """Smooths each number of an array over time.
 
     It is a low-pass filter of first order whose cut-off frequency rises with the speed. At constant
-    speed its result lags behind by 1 / (2 pi cut-off) seconds.
+    speed the result lags behind by 1 / (2 pi cut-off) seconds.
 
     Args:
         min_cutoff: cut-off frequency at rest in Hz; lower: less jitter.
@@ -27,7 +27,7 @@ class OneEuroFilter:
         speed_cutoff: cut-off frequency of the filter that smooths the speed, in Hz.
 
     Raises:
-        InputError: a cut-off is not above 0, or beta is below.
+        InputError: a cut-off is not above 0, or beta is below 0.
 
     Example:
         >>> smooth = OneEuroFilter()
@@ -42,7 +42,7 @@ class OneEuroFilter:
         speed_cutoff: float = SPEED_CUTOFF,
     ):
         if not (min_cutoff > 0 and speed_cutoff > 0 and beta >= 0):
-            raise InputError("the filter needs cut-offs above 0, and a beta that is not below")
+            raise InputError("the filter needs cut-offs above 0 and a beta of at least 0")
         self.min_cutoff = min_cutoff
         self.beta = beta
         self.speed_cutoff = speed_cutoff
@@ -51,16 +51,16 @@ class OneEuroFilter:
         self._speed = np.zeros(())
 
     def __call__(self, values: np.ndarray, seconds: float, unit: float = 1.0) -> np.ndarray:
-        """Adds the values of a moment.
+        """Smooths the values of a moment.
 
         Args:
-            values: an array, always of the same shape.
-            seconds: when, later than the last.
-            unit: of speeds, in the unit of the values; the size of what moves makes the result
-                independent of the resolution.
+            values: an array, of the same shape in every call.
+            seconds: the time of the values, later than in the last call.
+            unit: the length that speeds are measured in. The size of the moving object makes the
+                result independent of the resolution.
 
         Returns:
-            float64 of that shape, the smoothed values; the first are the values themselves.
+            float64 array of the same shape; the first values are returned unchanged.
         """
         values = np.array(values, np.float64)
         if self._values is None:
@@ -75,6 +75,6 @@ class OneEuroFilter:
         return values.copy()
 
 
-def _weight(cutoff, elapsed: float):
+def _weight(cutoff: float | np.ndarray, elapsed: float) -> float | np.ndarray:
     """The weight of a new value in a low-pass filter of first order, for cut-offs in Hz."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))

@@ -1,31 +1,46 @@
-"""Follows faces from frame to frame; knows nothing of video files and cameras.
+"""Follows faces from frame to frame; it knows nothing of video files and cameras.
 
-The landmarks of a frame give the boxes of the next: a face that is followed costs no detection. A
-detector looks at a frame when a face was lost, and every so many frames for new faces.
+The landmarks of a frame give the boxes of the next one, so a face that is followed costs no
+detection. A detector looks at a frame after a face was lost, and every so many frames for new
+faces.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Unpack
 
 import numpy as np
 
-from musica.alignment.aligner import Face, FaceAligner
+from musica.alignment.aligner import FaceAligner, Options
+from musica.alignment.face import Face
 from musica.alignment.one_euro import OneEuroFilter
 from musica.errors import InputError
 from musica.geometry.box_conventions import overlaps
 from musica.geometry.crops import bounding_box
 
-STARTS = ("mean", "last")
 DETECT_EVERY = 10
-# Intersections over union. Landmarks have left a face if their box overlaps less with the one they
-# started from; if it overlaps more than HOLD that one is kept, or its noise would come back as
-# jitter (experiments/video). A detected box is that of a face if they overlap more, but the face
-# has drifted away from it if they overlap less than AGREES. Two tracks follow one face if they
-# overlap more than DUPLICATE.
-STAYS, HOLD, SAME_FACE, AGREES, DUPLICATE = 0.4, 0.95, 0.3, 0.5, 0.6
+# The thresholds are intersections over union.
+# Landmarks have left a face if their box overlaps less with the box that they started from.
+STAYS = 0.4
+# A box is kept while the box of the landmarks overlaps more with it. Otherwise its noise would
+# come back as jitter (experiments/video).
+HOLD = 0.95
+# A detected box belongs to a face if they overlap more.
+SAME_FACE = 0.3
+# A face has drifted away from its detected box if they overlap less.
+AGREES = 0.5
+# Two tracks follow one face if they overlap more.
+DUPLICATE = 0.6
 # A face is forgotten after so many detections in a row that did not find it.
 PATIENCE = 3
+
+
+class Detector(Protocol):
+    """Finds faces, as ``FaceDetector`` does."""
+
+    def detect(self, image: np.ndarray) -> Sequence[np.ndarray]:
+        """Returns the (4,) boxes x0, y0, x1, y1 of the faces in an image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +48,9 @@ class TrackedFace:
     """A face in a frame.
 
     Attributes:
-        id: stays with the face from frame to frame; from 1.
+        id: the number that the face keeps from frame to frame; the first is 1.
         box: (4,) x0, y0, x1, y1 in image pixels, inclusive corners, in which it was aligned.
-        face: the result; its landmarks are smoothed if that was asked for.
+        face: the result; its landmarks are smoothed on demand.
     """
 
     id: int
@@ -45,12 +60,11 @@ class TrackedFace:
 
 @dataclass(eq=False)
 class _Track:
-    """What is known of a face.
+    """The state of a face between two frames.
 
     Attributes:
         id: of the face.
-        box: in which it is aligned.
-        start: (N, 2) landmarks of the last frame if they can be trusted, otherwise None.
+        box: the box in which it is aligned.
         face: the result in the present frame; None if the box cannot be used.
         unseen: how many detections in a row did not find it.
         smooth: the filter, if the landmarks are smoothed.
@@ -58,65 +72,57 @@ class _Track:
 
     id: int
     box: np.ndarray
-    start: np.ndarray | None = None
     face: Face | None = None
     unseen: int = 0
     smooth: OneEuroFilter | None = None
 
     @property
-    def landmarks(self) -> np.ndarray | None:
-        """Those of the present frame, if they can be trusted."""
-        return None if self.face is None or self.face.failed else self.face.landmarks
-
-    @property
     def good(self) -> bool:
-        """Whether there are such landmarks."""
-        return self.landmarks is not None
+        """Whether the landmarks of the present frame can be trusted."""
+        return self.face is not None and not self.face.failed
 
     @property
     def shown(self) -> Face | None:
-        """The face, if there is one, be it one whose alignment failed."""
+        """The result, if it is good or if the detector found the face."""
         return self.face if self.good or self.unseen == 0 else None
 
     @property
     def place(self) -> np.ndarray:
-        """The box of the landmarks, if these can be trusted, otherwise the last one."""
-        return self.box if self.landmarks is None else bounding_box(self.landmarks)
+        """The box of the landmarks if they can be trusted, otherwise the last box."""
+        if self.face is None or self.face.failed:
+            return self.box
+        return bounding_box(self.face.landmarks)
 
     def go_on(self) -> None:
-        """Takes box and start of the next frame; after a failure, the filter starts anew."""
+        """Takes the box of the next frame; after a failure, the filter starts anew."""
         if _overlap(self.place, self.box) < HOLD:
             self.box = self.place
-        self.start = self.landmarks
         self.smooth = self.smooth if self.good else None
 
     def restart(self, box: np.ndarray) -> None:
-        """Forgets the landmarks: the face was found again in a box."""
-        self.box, self.start, self.smooth = box, None, None
+        """Continues in a box in which the detector found the face."""
+        self.box, self.smooth = box, None
 
 
 class Tracker:
     """Follows the faces of a video.
 
     In each frame, every face is aligned in the tight box of its last landmarks, or in its last box
-    if that is nearly the same. A face fails whose estimate is above the fail threshold, or whose
-    landmarks have left the box. Then, and every ``detect_every`` frames, the detector looks for
-    faces: one that failed starts again from the box in which it is found; boxes without a face of
-    ours are new faces. A face that is not found stays for ``PATIENCE`` detections where it was seen
-    last, and is reported again if it comes back there.
+    if the two are nearly the same. The landmarks start at the mean shape. A face fails if its
+    estimate is above the fail threshold, or if its landmarks have left the box. After a failure,
+    and every ``detect_every`` frames, the detector looks for faces. A face that failed starts again
+    from its detected box; boxes without a face are new faces. A face that is not found stays for
+    ``PATIENCE`` detections where it was seen last, and is reported again if it comes back there.
 
     Args:
         aligner: the ``FaceAligner``.
-        detector: has ``detect(image)``, as ``FaceDetector``.
-        start: from where the landmarks start: ``"mean"``, the mean shape in the box, which models
-            are trained on; or ``"last"``, the landmarks of the last frame, mapped into the new crop
-            (the release has a flag for it, unused).
+        detector: finds the faces of an image.
         detect_every: frames from one detection to the next.
         smoothing: makes the filter of a face; None: landmarks are not smoothed.
-        **options: thresholds and iterations, as for ``FaceAligner.align_prepared``.
+        **options: how faces are aligned.
 
     Attributes:
-        detections: how often the detector was asked.
+        detections: how often the detector looked at a frame.
         landmark_count: N of the model.
 
     Raises:
@@ -131,21 +137,17 @@ class Tracker:
     def __init__(
         self,
         aligner: FaceAligner,
-        detector,
-        start: str = "mean",
+        detector: Detector,
         detect_every: int = DETECT_EVERY,
         smoothing: Callable[[], OneEuroFilter] | None = None,
-        **options,
+        **options: Unpack[Options],
     ):
-        if start not in STARTS:
-            raise InputError(f"start must be {' or '.join(STARTS)}, not {start!r}")
         if detect_every < 1:
             raise InputError(f"detect_every must be at least 1, not {detect_every}")
         self.detections = 0
         self.landmark_count = len(aligner.reference_shape)
         self._aligner = aligner
         self._detector = detector
-        self._start = start
         self._detect_every = detect_every
         self._smoothing = smoothing
         self._options = options
@@ -153,14 +155,14 @@ class Tracker:
         self._count = 0
         self._until_detection = 0
         if smoothing is not None:
-            smoothing()  # says now what is wrong with its options
+            smoothing()  # refuses wrong options now
 
     def update(self, image: np.ndarray, seconds: float) -> list[TrackedFace]:
         """Finds the faces of the next frame.
 
         Args:
             image: (H, W, 3) RGB or (H, W) grey uint8.
-            seconds: the frame's time; only the filter needs it.
+            seconds: the time of the frame, which the filter needs.
 
         Returns:
             The faces that are seen, in the order of their ids.
@@ -189,14 +191,10 @@ class Tracker:
         for track in tracks:
             track.face = None
             try:
-                face = self._aligner.prepare(image, track.box)
+                prepared.append(self._aligner.prepare(image, track.box))
             except InputError:  # the box left the picture
                 continue
-            if self._start == "last" and track.start is not None:
-                initial = face.crop.to_crop(track.start).astype(np.float32)
-                face = dataclasses.replace(face, initial=initial)
             ready.append(track)
-            prepared.append(face)
         faces = self._aligner.align_prepared(prepared, **self._options)
         for track, face in zip(ready, faces, strict=True):
             stays = _overlap(track.box, bounding_box(face.landmarks)) >= STAYS
@@ -204,7 +202,7 @@ class Tracker:
             track.face = face if stays else dataclasses.replace(face, failed=True)
 
     def _detect(self, image: np.ndarray) -> None:
-        """Looks for faces: starts those again that failed, and adds new ones."""
+        """Looks for faces: restarts the ones that failed, and adds new ones."""
         self.detections += 1
         boxes = self._detector.detect(image)
         found = _matches([track.place for track in self._tracks], boxes)
@@ -225,7 +223,7 @@ class Tracker:
         self._align(image, started)
 
     def _smoothed(self, track: _Track, face: Face, seconds: float) -> Face:
-        """A track's face, smoothed if that is wanted and it did not fail."""
+        """The face of a track; it is smoothed on demand unless it failed."""
         if self._smoothing is None or face.failed:
             return face
         track.smooth = track.smooth or self._smoothing()
@@ -239,7 +237,7 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _matches(ours: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> dict[int, int]:
-    """Pairs boxes, those that overlap most first: index of ours -> index of the found one."""
+    """Pairs boxes in the order of their overlap: index of our box -> index of the found box."""
     pairs = sorted(
         (
             (_overlap(box, other), i, j)
@@ -256,7 +254,7 @@ def _matches(ours: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> dict[in
 
 
 def _without_duplicates(tracks: Iterable[_Track]) -> list[_Track]:
-    """Where two tracks follow one face, keeps the good, or else the older one."""
+    """Keeps one of two tracks that follow one face: the good one, otherwise the older one."""
     kept: list[_Track] = []
     for track in sorted(tracks, key=lambda track: (not track.good, track.id)):
         if all(_overlap(track.place, other.place) <= DUPLICATE for other in kept):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from absl import flags
 
 from musica.errors import InputError
+from musica.files.sources import is_address
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -145,9 +146,11 @@ def checked(cls: type, content: Any, folder: Path, source: str) -> dict[str, Any
 
 
 def _resolved(value: Any, folder: Path, where: str) -> Any:
-    """Resolves a path, or a list of paths, against ``folder``; empty ones stay empty."""
+    """Resolves a path, or a list of paths, against ``folder``; addresses and "" stay unchanged."""
     if isinstance(value, list):
         return [_resolved(entry, folder, where) for entry in value]
+    if value and is_address(value):
+        return value
     try:
         return os.path.realpath(folder / Path(value).expanduser()) if value else value
     except (RuntimeError, ValueError) as error:  # an unknown ~user, a NUL byte

@@ -8,8 +8,8 @@ from pathlib import Path
 from musica.alignment.tracking import TrackedFace
 from musica.files.writing import replacing
 
-# The frame, from 0; its time; the face's id, from 1; the box in which it was aligned; the result,
-# as in predictions.csv. The landmarks follow: landmark0_x, landmark0_y and so on.
+# The first columns: the frame, from 0; its time; the face's id, from 1; the box in which it was
+# aligned; the result as in predictions.csv. The others are landmark0_x, landmark0_y and so on.
 COLUMNS = (
     *("frame", "seconds", "face", "x0", "y0", "x1", "y1"),
     *("error_estimate", "expected_nme", "iterations", "failed"),
@@ -33,7 +33,7 @@ def track_table(
         )
 
 
-def _row(frame: int, seconds: float, tracked: TrackedFace) -> list:
+def _row(frame: int, seconds: float, tracked: TrackedFace) -> list[object]:
     """The values of ``COLUMNS`` and the landmarks."""
     face = tracked.face
     return [

@@ -1,7 +1,7 @@
 """Follows the faces of videos and cameras: ``python -m musica.video clip.mp4``; 0 is a camera.
 
-Writes, for each, a table with a row for every face in every frame, and a video with the faces
-drawn. Needs ``pip install 'musica[video]'``.
+It writes a table with a row for every face in every frame, and a video with the faces drawn. It
+needs ``pip install 'musica[video]'``, which adds the face detector.
 """
 
 import os
@@ -17,12 +17,15 @@ import numpy as np
 
 from musica.alignment.aligner import FaceAligner
 from musica.alignment.one_euro import BETA, MIN_CUTOFF, OneEuroFilter
-from musica.alignment.tracking import DETECT_EVERY, STARTS, TrackedFace, Tracker
+from musica.alignment.tracking import DETECT_EVERY, TrackedFace, Tracker
 from musica.cli import command
 from musica.cli.config import option
+from musica.cli.progress import progress_bar
 from musica.drawing.faces import DrawnFace, draw_frame
 from musica.errors import InputError
-from musica.files.video_files import FrameReader, camera_number, import_opencv, video_writer
+from musica.files.sources import camera_number, is_address, source_name
+from musica.files.video_files import FrameReader
+from musica.files.video_writer import video_writer
 from musica.jobs.track_table import track_table
 
 
@@ -30,7 +33,9 @@ from musica.jobs.track_table import track_table
 class VideoConfig:
     """Keys of the command."""
 
-    videos: list[str] = option([], "video files, or the numbers of cameras", path=True)
+    videos: list[str] = option(
+        [], "video files, addresses (http://..., rtsp://...) or the numbers of cameras", path=True
+    )
     resDir: str = option("output", "folder for the results", path=True)
     draw: bool = option(True, "write videos with the faces drawn, besides the tables")
     frames: int | None = option(
@@ -40,21 +45,31 @@ class VideoConfig:
         None, "model (.tflite or .keras); None: the shipped one", path=True
     )
     detect_every: int = option(DETECT_EVERY, "frames from one search for new faces to the next")
-    start: str = option(
-        STARTS[0], "where landmarks start: mean, the mean shape, or last, those of the last frame"
-    )
     stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
     fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
     smooth: bool = option(False, "smooth the landmarks with the One Euro filter")
-    min_cutoff: float = option(MIN_CUTOFF, "the filter's cut-off at rest, Hz; lower: less jitter")
+    min_cutoff: float = option(
+        MIN_CUTOFF, "the filter's cut-off frequency at rest in Hz; a lower one gives less jitter"
+    )
     beta: float = option(
-        BETA, "its rise in Hz for a speed of one face size a second; higher: less lag"
+        BETA,
+        "how much the cut-off frequency rises, in Hz, at a speed of one face size a second; a "
+        "higher one gives less lag",
     )
 
 
 @dataclass
 class Summary:
-    """What became of the faces of a run."""
+    """Counts the faces of a run.
+
+    Attributes:
+        frames: the number of frames.
+        seconds: how long the run took.
+        faces: the number of different faces.
+        detections: how often the detector looked at a frame.
+        failed: the number of failed estimates.
+        iterations: the iterations of each estimate.
+    """
 
     frames: int = 0
     seconds: float = 0.0
@@ -64,7 +79,7 @@ class Summary:
     iterations: list[int] = field(default_factory=list)
 
     def add(self, faces: Sequence[TrackedFace]) -> None:
-        """Adds a frame."""
+        """Adds the faces of a frame."""
         self.frames += 1
         self.faces = max([self.faces, *(face.id for face in faces)])
         self.failed += sum(face.face.failed for face in faces)
@@ -92,19 +107,18 @@ class Summary:
 def track_videos(config: VideoConfig) -> bool:
     """Follows the faces of the videos that the configuration names.
 
-    A video that cannot be used is reported on stderr and skipped; of a broken one, what can be read
-    is kept.
+    A video that cannot be used is reported on stderr and skipped. The results of a broken video
+    cover the frames that can be read.
 
     Returns:
         Whether a video was skipped or is broken.
 
     Raises:
-        InputError: a key or the model cannot be used, or an extra is not installed.
+        InputError: a key or the model cannot be used, or the detector is not installed.
     """
     if config.frames is not None and config.frames < 1:
         raise InputError(f"frames must be at least 1, not {config.frames}")
     sources = _sources(config)
-    import_opencv()
     new_tracker = _tracker_maker(config)
     summary, whole = Summary(), True
     for name, source in sources.items():
@@ -119,30 +133,30 @@ def track_videos(config: VideoConfig) -> bool:
 
 
 def _sources(config: VideoConfig) -> dict[str, str]:
-    """The files and cameras by the names of their results, without suffix.
+    """The sources by the names of their results, without suffix.
 
     Raises:
         InputError: there are none, or results would be written over each other or over a source.
     """
     if not config.videos:
-        raise InputError("name a video file, or the number of a camera")
+        raise InputError("name a video file, an address, or the number of a camera")
     folder = Path(os.path.realpath(config.resDir))
     sources: dict[str, str] = {}
     for source in config.videos:
-        camera = camera_number(source)
-        name = Path(source).stem if camera is None else f"camera{camera}"
+        name = source_name(source)
         if name in sources:
             raise InputError(
                 f"{sources[name]} and {source} would both be written to the results of {name}"
             )
-        if camera is None and Path(os.path.realpath(source)).parent == folder:
+        is_file = camera_number(source) is None and not is_address(source)
+        if is_file and Path(os.path.realpath(source)).parent == folder:
             raise InputError(f"resDir must be another folder than the videos': {folder}")
         sources[name] = source
     return sources
 
 
 def _tracker_maker(config: VideoConfig) -> Callable[[], Tracker]:
-    """Loads model and detector, and checks the options; returns what makes a tracker."""
+    """Loads the model and the detector, and checks the options; returns a maker of trackers."""
     from musica.alignment.detector import FaceDetector
 
     smoothing = partial(OneEuroFilter, config.min_cutoff, config.beta) if config.smooth else None
@@ -151,7 +165,6 @@ def _tracker_maker(config: VideoConfig) -> Callable[[], Tracker]:
             Tracker,
             FaceAligner.load(config.checkpoint_file),
             FaceDetector(),
-            start=config.start,
             detect_every=config.detect_every,
             smoothing=smoothing,
             stop_threshold=config.stop_threshold,
@@ -166,41 +179,39 @@ def _track(config: VideoConfig, source: str, path: Path, tracker: Tracker, total
 
     Args:
         config: the command's.
-        source: a file or a camera.
+        source: a file, an address or a camera.
         path: of the results, without suffix.
         tracker: a new one.
         total: gets the counts, if the results are written.
 
     Raises:
-        InputError: nothing can be read, the results cannot be written; or, after they are, the
-            video is broken.
+        InputError: the source cannot be read, or the results cannot be written. A broken video
+            raises it too, after its results are written.
     """
     summary, start = Summary(), time.perf_counter()
     with FrameReader(source) as reader:
         with ExitStack() as results:
             table = track_table(Path(f"{path}.csv"), tracker.landmark_count)
             add_rows = results.enter_context(table)
+            drawn = None
             if config.draw:
-                video = video_writer(Path(f"{path}.mp4"), reader.size, reader.rate)
-                add_picture = results.enter_context(video)
+                writer = video_writer(Path(f"{path}.mp4"), reader.size, reader.rate)
+                drawn = results.enter_context(writer)
+            bar = results.enter_context(progress_bar(config.frames or reader.announced, "frame"))
             for seconds, picture in reader:
                 faces = tracker.update(picture, seconds)
                 add_rows(summary.frames, seconds, faces)
-                if config.draw:
-                    drawn = [DrawnFace.aligned(face.face, face.box, face.id) for face in faces]
-                    add_picture(draw_frame(picture, drawn))
+                if drawn:
+                    named = [DrawnFace.aligned(face.face, face.box, face.id) for face in faces]
+                    drawn.add(draw_frame(picture, named), seconds)
                 summary.add(faces)
-                _show_progress(summary.frames, reader.announced)
+                bar.update()
                 if summary.frames == config.frames:
                     break
+            fault = reader.fault() if summary.frames != config.frames else None
+            if drawn and fault is None and summary.frames != config.frames:
+                drawn.hold_until(reader.duration)
         summary.seconds, summary.detections = time.perf_counter() - start, tracker.detections
         total += summary
-        if summary.frames != config.frames:
-            reader.check_complete()
-
-
-def _show_progress(count: int, announced: int) -> None:
-    """Says on a terminal how far the reading is."""
-    if sys.stderr.isatty() and count % 10 == 0:
-        of_all = f" of {announced}" if announced else ""
-        print(f"\r{count}{of_all} frames", end="\r", file=sys.stderr, flush=True)
+        if fault:
+            raise InputError(fault)

@@ -204,18 +204,13 @@ def test_two_tracks_on_one_face_become_one():
     assert [face.id for face in results] == [1]
 
 
-def test_where_landmarks_start():
+def test_landmarks_start_at_the_mean_shape_in_their_box():
     world = World(landmarks_at(50, 50))
-    for start in ("mean", "last"):
-        tracker = Tracker(world, world, start=start)
-        run(tracker, world, 1)
+    tracker = Tracker(world, world)
+    for step in ((0, 0), (10, 0)):
+        run(tracker, world, 1, step=step)
         mean = crop_of_box(world.boxes[0]).initial_shape(SHAPE)
         np.testing.assert_allclose(world.initials[0], mean, atol=1e-3)
-        last = world.faces[0]
-        run(tracker, world, 1, step=(10, 0))
-        crop = crop_of_box(world.boxes[0])
-        expected = crop.initial_shape(SHAPE) if start == "mean" else crop.to_crop(last)
-        np.testing.assert_allclose(world.initials[0], expected, atol=1e-3)
 
 
 def test_landmarks_are_smoothed_but_boxes_are_not():
@@ -254,7 +249,6 @@ def test_the_filter_starts_anew_after_a_failure():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"start": "first"}, "mean or last"),
         ({"detect_every": 0}, "at least 1"),
         ({"smoothing": lambda: OneEuroFilter(min_cutoff=-1)}, "above 0"),
     ],

@@ -19,7 +19,6 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -71,10 +70,9 @@ def kinds(slow: bool | None = None) -> dict:
     import hostile
     import hostile_models
     import hostile_pictures
+    import hostile_videos
 
-    quick = {**hostile.KINDS, **hostile_pictures.KINDS}
-    if find_spec("cv2"):
-        quick.update(importlib.import_module("hostile_videos").KINDS)
+    quick = {**hostile.KINDS, **hostile_pictures.KINDS, **hostile_videos.KINDS}
     return {**({} if slow else quick), **({} if slow is False else hostile_models.KINDS)}
 
 

@@ -1,4 +1,4 @@
-"""Hostile videos and lists of videos; as ``hostile.py``. They need ``musica[video]``."""
+"""Hostile videos and lists of videos, as in ``hostile.py``. They need ``musica[video]``."""
 
 import contextlib
 import io
@@ -10,7 +10,8 @@ import numpy as np
 from hostile import Attempt, damaged, one_of, written
 from hostile_pictures import encoded, portrait
 
-from musica.files.video_files import import_opencv, video_writer
+from musica.files.video_files import quieten_opencv
+from musica.files.video_writer import video_writer
 from musica.jobs.video import VideoConfig, track_videos
 from musica.models.loading import model_path
 
@@ -25,20 +26,21 @@ def video() -> bytes:
     image = portrait()[0]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.mp4")
-        with video_writer(path, (image.shape[1], image.shape[0]), 25.0) as add:
+        with video_writer(path, (image.shape[1], image.shape[0]), 25.0) as writer:
             for shift in range(6):
-                add(np.roll(image, 3 * shift, axis=1))
+                writer.add(np.roll(image, 3 * shift, axis=1), shift / 25)
         return path.read_bytes()
 
 
 def videos(generator: np.random.Generator, folder: Path) -> Attempt:
     """One or two videos, damaged or none at all, also twice or as camera numbers."""
-    import_opencv()
+    quieten_opencv()
     content = damaged(generator, video(), one_of(generator, (None, EDGE)))
     if generator.random() < 0.2:
         content = one_of(generator, (PLAYLIST, PROGRAM, encoded(".png"), encoded(".gif"), b""))
     first = written(generator, folder, content, one_of(generator, (".mp4", ".avi", ".mkv", ".jpg")))
-    others = (str(first), str(folder / "no.mp4"), "99", "../a", "", "http://127.0.0.1/a.mp4")
+    others = (str(first), str(folder / "no.mp4"), "99", "../a", "", str(folder))
+    others += ("http://127.0.0.1:9/a.mp4", "http://[", "no://a", first.as_uri())
     given = [str(first)]
     if generator.random() < 0.3:
         given.append(one_of(generator, others))
