@@ -24,6 +24,7 @@ def load_model(path: Path | str | None = None):
 def load_any_model(path: Path | str | None = None):
     """As ``load_model``, but also reads an ``MDM``, or a ``LiteModel`` (.tflite)."""
     path = Path(path or SHIPPED_MODEL)
+    _refuse_checkpoint(path)
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     if path.suffix == ".tflite":
@@ -33,8 +34,17 @@ def load_any_model(path: Path | str | None = None):
     return load_keras_model(path)
 
 
+def _refuse_checkpoint(path: Path) -> None:
+    """Raises InputError if a path names a TensorFlow 1 checkpoint, as the release's files do."""
+    if ".ckpt" in path.name or Path(f"{path}.index").is_file():
+        raise InputError(
+            f"{path}: a TensorFlow 1 checkpoint; convert it first: musica-convert_checkpoint "
+            f"--checkpoint_file={path} --output=model.keras"
+        )
+
+
 def load_keras_model(path: Path | str):
-    """Reads a ``MuSiCa`` or an ``MDM`` from a .keras file, after a look at what it says of itself.
+    """Reads a ``MuSiCa`` or an ``MDM`` from a .keras file, after a check of its description.
 
     Raises:
         InputError: unreadable, or another kind of model.
