@@ -81,9 +81,9 @@ def _found(path: Path) -> Path:
 
 
 class _Described:
-    """What a pickle says about an object, without building the object."""
+    """A pickle's description of an object; the object is never built."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
 
     def __setstate__(self, state: Any) -> None:
@@ -145,7 +145,9 @@ def _checked_pickle(content: bytes) -> bytes:
     return content
 
 
-def _array(_version, shape, described_dtype, columns_first, values) -> np.ndarray:
+def _array(
+    _version: int, shape: Any, described_dtype: Any, columns_first: bool, values: Any
+) -> np.ndarray:
     """Builds an array from the state that NumPy pickles for it."""
     dtype = np.dtype(described_dtype.arguments[0]).newbyteorder(described_dtype.state[1])
     if dtype.kind not in "fiu":

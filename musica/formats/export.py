@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from musica.formats.iteration_graph import iteration_graph
 from musica.formats.onnx import save_onnx
 from musica.models.lite_model import DESCRIBED, DESCRIPTION
 from musica.preprocessing.lazy_pyramid import PLANES
+
+if TYPE_CHECKING:
+    from musica.layers import CascadeStep
+    from musica.models.musica import MuSiCa
 
 WEIGHTS = "model.weights.h5"
 GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error")
@@ -83,7 +88,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def lite_model(model, precision: str = "int8") -> bytes:
+def lite_model(model: "MuSiCa", precision: str = "int8") -> bytes:
     """Converts a model to LiteRT's format, signatures as ``LiteModel`` describes them.
 
     Args:
@@ -107,8 +112,8 @@ def lite_model(model, precision: str = "int8") -> bytes:
         return converter.convert()
 
 
-def _constant_step(step, rounded: bool):
-    """An iteration after the extraction, for one face, its weights turned into constants.
+def _constant_step(step: "CascadeStep", rounded: bool) -> Any:
+    """An iteration after the extraction, for one face, with constants instead of variables.
 
     Args:
         step: the iteration.
@@ -129,10 +134,10 @@ def _constant_step(step, rounded: bool):
     # first has more, and is quicker.
     kernel = tf.pad(kernel, [(0, 0), (0, 0), (0, PLANES - kernel.shape[2]), (0, 0)])
 
-    # The head's weights suffer most from 8 bits: what is cut off gets 8 bits of its own.
+    # The head's weights suffer most from 8 bits: their rounding errors get 8 bits of their own.
     cut_off = _cut_off(step.head.kernel) if rounded else None
 
-    def update(patches, hidden):
+    def update(patches: Any, hidden: Any) -> dict[str, Any]:
         pixels = tf.reshape(tf.transpose(patches, (0, 1, 2, 4, 3)), (-1, size, size, PLANES))
         first = tf.nn.bias_add(tf.nn.conv2d(pixels, kernel, 1, "VALID"), bias)
         features = step.encoder.after_first_convolution(first, step.patch_count)
@@ -145,36 +150,36 @@ def _constant_step(step, rounded: bool):
     # The converter leaves variables outside, in a file that only TensorFlow reads.
     constant, names = convert_variables_to_constants_v2(graph), sorted(graph.structured_outputs)
 
-    def named(patches, hidden):
+    def named(patches: Any, hidden: Any) -> dict[str, Any]:
         return dict(zip(names, constant(patches, hidden), strict=True))
 
     return tf.function(named).get_concrete_function(**specification)
 
 
-def _cut_off(kernel) -> np.ndarray:
-    """What rounding to 8 bits, as LiteRT does, takes from a dense layer's (in, out) weights."""
+def _cut_off(kernel: Any) -> np.ndarray:
+    """The errors of LiteRT's rounding to 8 bits, for a dense layer's (in, out) weights."""
     kernel = np.asarray(kernel)
     unit = np.abs(kernel).max(axis=0) / 127
     unit[unit == 0] = 1  # all zeros stay so
     return kernel - np.round(kernel / unit) * unit
 
 
-def description(model) -> dict:
-    """What a runner must know of a model besides its weights."""
+def description(model: "MuSiCa") -> dict[str, Any]:
+    """The settings of a model that a runner needs besides its weights."""
     return {name: getattr(model, name) for name in DESCRIBED}
 
 
-def describe(model, path: Path) -> None:
+def describe(model: "MuSiCa", path: Path) -> None:
     """Appends its description to a .tflite file."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(DESCRIPTION, json.dumps(description(model)))
 
 
-def save_graphs(model, folder: Path | str) -> None:
+def save_graphs(model: "MuSiCa", folder: Path | str) -> None:
     """Writes a SavedModel with a signature for each iteration, batches and crops of any size.
 
-    ``iteration_<k>``, from 1, takes what an ``iteration_graph`` does, and gives ``displacement``,
-    ``hidden``, ``landmarks`` and ``error``.
+    ``iteration_<k>``, from 1, has the inputs of an ``iteration_graph``. Its outputs are
+    ``displacement``, ``hidden``, ``landmarks`` and ``error``.
 
     Raises:
         InputError: the folder exists.
@@ -213,7 +218,7 @@ def _halved(weights: bytes) -> bytes:
     result = io.BytesIO()
     with h5py.File(io.BytesIO(weights)) as source, h5py.File(result, "w") as target:
 
-        def copy(name, item):
+        def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Group):
                 copied = target.require_group(name)
             else:

@@ -48,8 +48,8 @@ class MDM(keras.Model):
         hidden_size: int = 512,
         kernel_initializer: Any = None,
         reference_shape: Sequence[Sequence[float]] | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
         self.landmark_count = landmark_count
         if patch_indices is None:
