@@ -40,7 +40,7 @@ class PublishedSet:
             raise InputError(f"the published numbers need Data of {self.landmark_count} landmarks")
 
     def rows(self, measure: str) -> Iterator[tuple[str, dict[str, str]]]:
-        """Each method that has the measure, and its values by subset; also the set's "faces"."""
+        """Yields methods and their values by subset; the measure "faces" counts the set's faces."""
         if measure == "faces":
             yield "whole set", {name: str(count) for name, count in self.faces.items()}
         for method, measures in self.methods.items():
@@ -95,7 +95,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 
 
 def _measures(summary: dict) -> dict[str, dict[str, str]]:
-    """Measure -> its value on the whole set and on each subset that has faces."""
+    """Measure -> the values on the whole set and on each subset with faces."""
     sets = {WHOLE: summary, **summary["subsets"]}
     measures: dict[str, dict[str, str]] = {"faces": {}, summary["metric"]: {}}
     for name, numbers in sets.items():

@@ -17,8 +17,8 @@ class MDM(keras.Model):
 
     Args:
         landmark_count: N.
-        patch_indices: where patches are cut; all landmarks if None.
-        iterations: how often the step is repeated.
+        patch_indices: landmarks around which patches are cut; all if None.
+        iterations: number of times the step runs.
         patch_size: side of a patch in pixels.
         hidden_size: H.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
@@ -33,7 +33,7 @@ class MDM(keras.Model):
     Reference: ``method.md`` section 11.
     """
 
-    # What inference asks of a model; an MDM never quits.
+    # Settings that inference reads from every model; an MDM never quits.
     box_size = crops.BOX_SIZE
     margin = crops.MARGIN
     stop_threshold = fail_threshold = realign_threshold = calibration = None
@@ -94,7 +94,7 @@ class MDM(keras.Model):
         return outputs
 
     def iterate(self, k: int, image: Any, initial: Any, state: dict[str, Any]) -> tuple:
-        """Runs one iteration, whichever; as ``MuSiCa.iterate``, but all errors are NaN."""
+        """Runs one iteration; all are alike. As ``MuSiCa.iterate``, but all errors are NaN."""
         landmarks = initial + state["displacement"]
         centres = ops.take(landmarks, self.patch_indices, axis=1)
         moved, hidden, _ = self.step(image, centres, state["hidden"])

@@ -91,6 +91,10 @@ def swallow(configuration):  # as a destructor does
     except KeyboardInterrupt:
         time.sleep(60)
 
+def swallow_quietly(configuration):
+    with command.quiet():
+        swallow(configuration)
+
 def finish(configuration):
     try:
         work(configuration)
@@ -111,7 +115,9 @@ command.run(Empty, globals()[sys.argv.pop()], "")
 """
 
 
-@pytest.mark.parametrize("kind", ["work", "swallow", "finish", "wrap", "leave_a_thread"])
+@pytest.mark.parametrize(
+    "kind", ["work", "swallow", "swallow_quietly", "finish", "wrap", "leave_a_thread"]
+)
 def test_ctrl_c_ends_a_command_with_one_line(tmp_path, kind):
     (tmp_path / "script.py").write_text(INTERRUPTED)
 
