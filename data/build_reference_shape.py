@@ -1,4 +1,4 @@
-"""Averages the faces of any lists to a reference shape, with the release's recipe.
+"""Averages the faces of any lists to a reference shape.
 
     python data/build_reference_shape.py --image_dir=data/example/images --bb_root=data/example/bb \
         --train_filenames=data/example/lists/all.txt --output=reference_shape.ljson
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from musica.cli import command
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option, require
+from musica.errors import InputError
 from musica.files import annotated_faces, reference_shape_files
 from musica.geometry import reference_shape
 from musica.geometry.crops import BOX_SIZE
@@ -23,15 +24,21 @@ class ReferenceShapeConfig(AnnotatedFolders):
 
     train_filenames: list[str] = option([], "lists of images", path=True)
     box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
+    preprocessing: str = option("release", "of the model that gets the shape: release or area")
     output: str = option("", "the .ljson (full precision) or .pts file to write", path=True)
 
 
 def build(config: ReferenceShapeConfig) -> None:
     """Writes the reference shape, whole or not at all."""
     require(config, "output")
+    if config.preprocessing not in ("release", "area"):
+        raise InputError(f"preprocessing must be release or area, not {config.preprocessing!r}")
     faces = annotated_faces.read_faces(config.train_filenames, *config.folders)
     shape = reference_shape.reference_shape(
-        [face.landmarks for face in faces], [face.box for face in faces], config.box_size
+        [face.landmarks for face in faces],
+        [face.box for face in faces],
+        config.box_size,
+        config.preprocessing,
     )
     reference_shape_files.write_reference_shape(config.output, shape)
     print(f"wrote {config.output}: the mean of {len(faces)} faces, {len(shape)} landmarks")

@@ -1,4 +1,10 @@
-"""Converts a checkpoint of the 2021 release to a Keras model."""
+"""Converts a checkpoint of the 2021 release, or of MDM, to a Keras model.
+
+    python -m musica.convert_checkpoint --checkpoint_file=model.ckpt-21300 --output=model.keras
+
+The sizes of the model follow from the checkpoint. Patch points do not: they are ``--patch_indices``
+or the landmark scheme's.
+"""
 
 from collections.abc import Sequence
 

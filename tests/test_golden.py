@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from musica.files.image_files import read_image
-from musica.formats.checkpoint import ConvertConfig, build_model, read_checkpoint
+from musica.formats.checkpoint import ConvertConfig, build_model
+from musica.formats.checkpoint_variables import read_checkpoint
 from musica.geometry import crops
 from musica.models import losses
 from musica.models.mdm import MDM
@@ -76,16 +77,13 @@ def test_averages_are_read(form):
 
 def test_mdm():
     recorded = np.load(GOLDEN / "mdm_forward.npz")
-    model = MDM(1)
-    layers = {
-        "convnet/conv_1": model.step.encoder.convolutions[0],
-        "convnet/conv_2": model.step.encoder.convolutions[1],
-        "rnn/FC": model.step.recurrent,
-        "rnn/pred": model.step.head,
+    variables = {
+        key.removeprefix("w:"): recorded[key].astype("float32")
+        for key in recorded.files
+        if key.startswith("w:")
     }
-    for name, layer in layers.items():
-        layer.kernel.assign(recorded[f"w:{name}/weights"].astype("float32"))
-        layer.bias.assign(recorded[f"w:{name}/biases"])
+    model = build_model(variables, ConvertConfig())
+    assert isinstance(model, MDM)
     outputs = model({"pyramid": [recorded["image"]], "initial": recorded["init"]})
     for k in range(4):
         np.testing.assert_allclose(

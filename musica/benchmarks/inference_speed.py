@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,6 +13,11 @@ from musica.benchmarks.peers import PEERS
 from musica.cli import command
 from musica.errors import InputError
 from musica.models.iteration import IterationState
+
+if TYPE_CHECKING:
+    from musica.alignment.aligner import FaceAligner
+    from musica.alignment.keras_runner import KerasRunner
+    from musica.benchmarks.benchmark import BenchmarkConfig
 
 HEADER = (
     "| what | threads | batch | quits | whole call, ms a face | p95 | ratio | preprocessing alone "
@@ -25,7 +31,7 @@ TURN = 0.01
 LONGEST, FEWEST = 8.0, 5
 
 
-def check(config) -> None:
+def check(config: "BenchmarkConfig") -> None:
     """Raises InputError for what cannot be measured."""
     for name in ("batches", "threads", "rounds"):
         value = getattr(config, name)
@@ -37,7 +43,7 @@ def check(config) -> None:
         PEERS[name]()
 
 
-def measure(config, threads: int) -> list[str]:
+def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
     """Measures everything in turn, with so many threads; run it in a process of its own.
 
     Args:
@@ -77,7 +83,7 @@ def measure(config, threads: int) -> list[str]:
     return _rows(_timed(runs, config.rounds, len(images) + 1), threads)
 
 
-def _aligners(config, threads: int) -> dict:
+def _aligners(config: "BenchmarkConfig", threads: int) -> dict[str, "FaceAligner"]:
     """The ways to run a model."""
     import tensorflow as tf
 
@@ -91,7 +97,7 @@ def _aligners(config, threads: int) -> dict:
     class EagerRunner(KerasRunner):
         """Runs without graphs."""
 
-        def compute(self, *arguments):
+        def compute(self, *arguments: Any) -> Any:
             tf.config.run_functions_eagerly(True)
             try:
                 return super().compute(*arguments)
@@ -109,7 +115,9 @@ def _aligners(config, threads: int) -> dict:
     }
 
 
-def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
+def _calls(
+    aligner: "FaceAligner", images: list, boxes: list, batch: int, quits: bool
+) -> list[Callable]:
     """Whole calls that together see every face alike."""
     iterations = None if quits else len(aligner.model.settings.levels)
     pairs = cycle(zip(images, boxes, strict=True))
@@ -120,7 +128,7 @@ def _calls(aligner, images, boxes, batch: int, quits: bool) -> list[Callable]:
     return calls
 
 
-def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
+def _parts(aligner: "FaceAligner", images: list, boxes: list, batch: int) -> dict[str, Callable]:
     """All iterations of a batch, apart: ``preprocessing``, and ``network`` on what is ready."""
     from musica.models.lite_model import LiteModel
 
@@ -129,10 +137,10 @@ def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
         return _lite_parts(aligner, pairs)
     from musica.preprocessing import release_pyramid
 
-    model = aligner.model
-    faces = [aligner.prepare(image, box) for image, box in pairs]
+    model, runner = aligner.model, cast("KerasRunner", aligner.runner)
+    faces: list[Any] = [aligner.prepare(image, box) for image, box in pairs]
 
-    def levels():
+    def levels() -> list[np.ndarray]:
         return [
             release_pyramid.pad_batch([face.pyramid.level(level) for face in faces])
             for level in model.settings.levels
@@ -144,17 +152,17 @@ def _parts(aligner, images, boxes, batch: int) -> dict[str, Callable]:
     return {
         "preprocessing": lambda: [[aligner.prepare(*pair) for pair in pairs], levels()],
         "network": lambda: [
-            aligner.runner.compute(k, level, initial, state) for k, level in enumerate(ready)
+            runner.compute(k, level, initial, state) for k, level in enumerate(ready)
         ],
     }
 
 
-def _lite_parts(aligner, pairs) -> dict[str, Callable]:
+def _lite_parts(aligner: "FaceAligner", pairs: list[tuple]) -> dict[str, Callable]:
     """As ``_parts``, with LiteRT, which gets its patches where the landmarks are at first."""
     model, levels = aligner.model, aligner.model.settings.levels
     hidden = np.zeros((1, model.settings.hidden_size), np.float32)
 
-    def patches():
+    def patches() -> list[np.ndarray]:
         found = []
         for image, box in pairs:
             face = aligner.prepare(image, box)

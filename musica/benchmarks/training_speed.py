@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from musica.benchmarks.benchmark import BenchmarkConfig
 
-def measure(config) -> list[str]:
+
+def measure(config: "BenchmarkConfig") -> list[str]:
     """Faces per second of either alone, the whole machine to itself, and their ratio.
 
     Args:
@@ -27,7 +31,7 @@ def measure(config) -> list[str]:
     ]
 
 
-def _rate(run: Callable[[], object], config) -> float:
+def _rate(run: Callable[[], object], config: "BenchmarkConfig") -> float:
     """Faces per second of ``run``, which handles a batch, on average over the measured steps."""
     for _ in range(1 + config.steps // 3):
         run()
@@ -39,7 +43,7 @@ def _rate(run: Callable[[], object], config) -> float:
     return config.batch_size / float(np.mean(seconds))
 
 
-def _pipeline_rate(config) -> float:
+def _pipeline_rate(config: "BenchmarkConfig") -> float:
     """Faces per second that the augmented input delivers."""
     from musica.benchmarks.benchmark import read_faces
     from musica.geometry import reference_shape
@@ -56,7 +60,7 @@ def _pipeline_rate(config) -> float:
     return _rate(lambda: next(batches), config)
 
 
-def _training_rate(config) -> float:
+def _training_rate(config: "BenchmarkConfig") -> float:
     """Faces per second that a training step handles, its input in memory."""
     from musica.geometry.crops import BOX_SIZE, MARGIN
     from musica.geometry.landmarks import scheme_for

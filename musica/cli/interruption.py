@@ -5,9 +5,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
+
+from musica.cli.streams import flush_output
 
 INTERRUPTED = 130
 # Removing temporary files takes less.
@@ -29,7 +31,9 @@ def interruptible(owns_process: bool) -> Iterator[None]:
         SystemExit: the body was interrupted in a process that goes on.
     """
     pressed = threading.Event()
-    timer = threading.Timer(GRACE_SECONDS, _end_process)
+    # A number of its own: meanwhile the messages of native code may be sent elsewhere.
+    stderr = os.dup(2)
+    timer = threading.Timer(GRACE_SECONDS, _end_process, [stderr])
     timer.daemon = True
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -39,7 +43,11 @@ def interruptible(owns_process: bool) -> Iterator[None]:
         raise KeyboardInterrupt
 
     # A shell makes jobs in the background ignore Ctrl-C; they keep to that.
-    replaced = owns_process and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    replaced = (
+        owns_process
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
     if replaced:
         signal.signal(signal.SIGINT, interrupt)
     try:
@@ -50,16 +58,22 @@ def interruptible(owns_process: bool) -> Iterator[None]:
         if not (pressed.is_set() or isinstance(error, KeyboardInterrupt)):
             raise
         timer.cancel()
+        if replaced:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C changes nothing
         if owns_process:
-            _end_process()
+            with suppress(OSError):
+                flush_output()
+            _end_process(stderr)
         print("interrupted", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from error
     finally:
         if replaced:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.close(stderr)
 
 
-def _end_process() -> NoReturn:
-    """Ends the process at once."""
-    print("interrupted", file=sys.stderr, flush=True)
+def _end_process(stderr: int) -> NoReturn:
+    """Ends the process at once, after a line to the stream of this number."""
+    with suppress(OSError):
+        os.write(stderr, b"interrupted\n")
     os._exit(INTERRUPTED)

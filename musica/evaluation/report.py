@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -207,7 +208,9 @@ def _misses(errors: DatasetErrors) -> np.ndarray:
     return misses[np.isfinite(misses)]
 
 
-def _ced(curves: Sequence[tuple], ticks: Sequence[float], label: str, title: str, axes) -> None:
+def _ced(
+    curves: Sequence[tuple], ticks: Sequence[float], label: str, title: str, axes: Any
+) -> None:
     """Draws cumulative error curves of (name, errors) pairs."""
     limit = max([0.1, *ticks])
     for style, (name, errors) in zip(_styles(), curves, strict=False):
@@ -224,7 +227,7 @@ def _ced(curves: Sequence[tuple], ticks: Sequence[float], label: str, title: str
     axes.legend(loc="best")
 
 
-def _precision_recall(results: Sequence[DatasetErrors], metric: str, axes) -> None:
+def _precision_recall(results: Sequence[DatasetErrors], metric: str, axes: Any) -> None:
     """Draws precision against recall as ever more faces are kept, lowest estimates first."""
     for style, errors in zip(_styles(), results, strict=False):
         recall, precision = metrics.precision_recall(errors.faces, errors.estimates)
@@ -239,7 +242,7 @@ def _precision_recall(results: Sequence[DatasetErrors], metric: str, axes) -> No
     axes.legend(loc="best")
 
 
-def _parts(results: Sequence[DatasetErrors], threshold: float, metric: str, axes) -> None:
+def _parts(results: Sequence[DatasetErrors], threshold: float, metric: str, axes: Any) -> None:
     """Draws, for each group of points, the share of faces within the threshold."""
     groups = _group_names(results)
     width = 0.8 / len(results)

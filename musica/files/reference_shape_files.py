@@ -37,19 +37,20 @@ def read_reference_shape(
 ) -> np.ndarray:
     """Reads a reference shape.
 
-    PORT: the release unpickles ``reference_shape.pkl``, which runs whatever code the file names;
-    here a pickle is read only when asked for, and only as data.
+    PORT: the release unpickles ``reference_shape.pkl``, which runs any code that the file names.
+    Here a pickle is read only if the caller allows it, and only as data.
 
     Args:
         path: a .ljson or .pts file, the release's .pkl, or a folder with ``reference_shape.*``.
-        count: the number of landmarks N it must have, or None for any.
+        count: the required number of landmarks N, or None for any.
         import_pickle: whether a .pkl may be read.
 
     Returns:
         (N, 2) float64, (y, x) crop pixels from the box's top-left corner.
 
     Raises:
-        InputError: missing, unreadable, not ``count`` points, or a .pkl without permission.
+        InputError: the file is missing, unreadable, without ``count`` points, or a .pkl that is
+            not allowed.
     """
     path = _found(Path(path))
     if path.suffix.lower() in LANDMARK_SUFFIXES:
@@ -81,9 +82,9 @@ def _found(path: Path) -> Path:
 
 
 class _Described:
-    """What a pickle says about an object, without building the object."""
+    """A pickle's description of an object; the object is never built."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
 
     def __setstate__(self, state: Any) -> None:
@@ -113,7 +114,7 @@ class _PointsUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> Any:
-        """Returns the stand-in for a name, if it is one an array needs."""
+        """Returns the stand-in for a name that the pickle of an array needs."""
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return _STAND_INS[module, name]
@@ -130,7 +131,7 @@ def _pickled_points(path: Path) -> np.ndarray:
         if isinstance(described.state, dict):
             described = described.state["points"]
         points = _array(*described.state)
-    except Exception as error:  # a malformed pickle raises whatever it leads to
+    except Exception as error:  # a malformed pickle can raise any exception
         raise InputError(f"{path}: not the pickle of a NumPy array ({error})") from error
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise InputError(f"{path}: its points are not all pairs of finite numbers")
@@ -138,14 +139,16 @@ def _pickled_points(path: Path) -> np.ndarray:
 
 
 def _checked_pickle(content: bytes) -> bytes:
-    """Returns a pickle unchanged unless it would have memory set aside for more than it holds."""
+    """Returns a pickle unchanged; refuses one that would reserve memory beyond its content."""
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(content):
             raise ValueError("it numbers objects that it cannot have")
     return content
 
 
-def _array(_version, shape, described_dtype, columns_first, values) -> np.ndarray:
+def _array(
+    _version: int, shape: Any, described_dtype: Any, columns_first: bool, values: Any
+) -> np.ndarray:
     """Builds an array from the state that NumPy pickles for it."""
     dtype = np.dtype(described_dtype.arguments[0]).newbyteorder(described_dtype.state[1])
     if dtype.kind not in "fiu":

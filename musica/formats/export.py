@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from musica.layers import CascadeStep
     from musica.models.musica import MuSiCa
 
+if TYPE_CHECKING:
+    from musica.layers import CascadeStep
+    from musica.models.musica import MuSiCa
+
 WEIGHTS = "model.weights.h5"
 GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error", "gain")
 PRECISIONS = {
@@ -149,7 +153,7 @@ def _constant_step(step: "CascadeStep", rounded: bool) -> Any:
 
 
 def _cut_off(kernel: Any) -> np.ndarray:
-    """What rounding to 8 bits, as LiteRT does, takes from a dense layer's (in, out) weights."""
+    """The errors of LiteRT's rounding to 8 bits, for a dense layer's (in, out) weights."""
     kernel = np.asarray(kernel)
     unit = np.abs(kernel).max(axis=0) / 127
     unit[unit == 0] = 1  # all zeros stay so
@@ -170,8 +174,8 @@ def describe(model: "MuSiCa", path: Path) -> None:
 def save_graphs(model: "MuSiCa", folder: Path | str) -> None:
     """Writes a SavedModel with a signature for each iteration, batches and crops of any size.
 
-    ``iteration_<k>``, from 1, takes what an ``iteration_graph`` does, and gives ``displacement``,
-    ``hidden``, ``landmarks`` and ``error``.
+    ``iteration_<k>``, from 1, has the inputs of an ``iteration_graph``. Its outputs are
+    ``displacement``, ``hidden``, ``landmarks`` and ``error``.
 
     Raises:
         InputError: the folder exists.
@@ -210,7 +214,7 @@ def _halved(weights: bytes) -> bytes:
     result = io.BytesIO()
     with h5py.File(io.BytesIO(weights)) as source, h5py.File(result, "w") as target:
 
-        def copy(name, item):
+        def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Group):
                 copied = target.require_group(name)
             else:

@@ -1,13 +1,17 @@
-"""One iteration of a model as a TensorFlow function, for what stores it outside Keras."""
+"""One iteration of a model as a TensorFlow function, for formats other than Keras's."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from musica.models.musica import MuSiCa
 
 from musica.models.iteration import IterationState
 
 INPUTS = ("image", "initial", "displacement", "hidden")
 
 
-def iteration_graph(model, k: int, outputs: Sequence[str]):
+def iteration_graph(model: "MuSiCa", k: int, outputs: Sequence[str]) -> Any:
     """Makes the function of iteration k, for batches and crops of any size.
 
     It takes ``image`` (B, H_l, W_l, 3) of the iteration's level, ``initial`` (B, N, 2),
@@ -16,7 +20,7 @@ def iteration_graph(model, k: int, outputs: Sequence[str]):
     Args:
         model: a MuSiCa model.
         k: the iteration, from 0.
-        outputs: what the function calls displacement (B, N, 2), hidden state (B, H), landmarks
+        outputs: the function's names for displacement (B, N, 2), hidden state (B, H), landmarks
             (B, N, 2) and estimated error (B,).
 
     Returns:
@@ -35,7 +39,7 @@ def iteration_graph(model, k: int, outputs: Sequence[str]):
     ]
 
     @tf.function(input_signature=signature)
-    def iterate(image, initial, displacement, hidden):
+    def iterate(image: Any, initial: Any, displacement: Any, hidden: Any) -> dict[str, Any]:
         state = IterationState(displacement, hidden)
         result = model.iterate(k, image, initial, state)
         values = *result.state, result.landmarks, result.errors, result.gains

@@ -6,19 +6,23 @@ tf2onnx converts every iteration; a chain of If nodes chooses one of them.
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from musica.errors import InputError
 from musica.formats.iteration_graph import iteration_graph
+
+if TYPE_CHECKING:
+    from musica.models.musica import MuSiCa
 
 OPSET = 18
 OUTPUTS = ("next_displacement", "next_hidden", "landmarks", "error", "gain")
 
 
-def save_onnx(model, path: Path | str, description: dict) -> None:
+def save_onnx(model: "MuSiCa", path: Path | str, description: dict[str, Any]) -> None:
     """Writes a model with float32 weights, for batches and crops of any size.
 
-    Its inputs are ``iteration``, int64, from 1, and those of an ``iteration_graph``. It gives
-    ``next_displacement``, ``next_hidden``, ``landmarks`` and ``error``.
+    Its inputs are ``iteration``, int64, from 1, and the inputs of an ``iteration_graph``. Its
+    outputs are ``next_displacement``, ``next_hidden``, ``landmarks`` and ``error``.
 
     Args:
         model: a MuSiCa model.
@@ -51,7 +55,7 @@ def save_onnx(model, path: Path | str, description: dict) -> None:
     onnx.save(chosen, path)
 
 
-def _iteration(model, k: int):
+def _iteration(model: "MuSiCa", k: int) -> Any:
     """Iteration k as an ONNX model of its own."""
     import tf2onnx
 
@@ -61,8 +65,8 @@ def _iteration(model, k: int):
     return tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)[0]
 
 
-def _branch(graph, number: int):
-    """A graph that gets its inputs from the one around it; all other names begin with a number."""
+def _branch(graph: Any, number: int) -> Any:
+    """A graph whose inputs come from the graph around it; other names begin with a number."""
     import onnx
 
     graph = onnx.compose.add_prefix_graph(graph, f"{number}/", rename_inputs=False)
@@ -71,8 +75,8 @@ def _branch(graph, number: int):
     )
 
 
-def _choice(number: int, chosen, others):
-    """A graph that runs one of two, by whether ``iteration`` is a number."""
+def _choice(number: int, chosen: Any, others: Any) -> Any:
+    """A graph that runs ``chosen`` if ``iteration`` is ``number``, and ``others`` if not."""
     import onnx
 
     helper, outputs = onnx.helper, []

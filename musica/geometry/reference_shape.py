@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
@@ -12,35 +13,46 @@ from musica.geometry.crops import BOX_SIZE, MIN_BOX_SIDE
 
 
 def reference_shape(
-    landmarks: Iterable[np.ndarray], boxes: Iterable[np.ndarray], box_size: int = BOX_SIZE
+    landmarks: Iterable[np.ndarray],
+    boxes: Iterable[np.ndarray],
+    box_size: int = BOX_SIZE,
+    preprocessing: Literal["release", "area"] = "area",
 ) -> np.ndarray:
     """Averages the faces after their boxes are moved to the origin and scaled to one size.
 
-    Boxes with a side of 10 px or less are skipped. The box is used as it is, not rounded.
+    Boxes are not rounded; small ones are left out. For a model with ``release`` preprocessing the
+    sides are x1 - x0 and y1 - y0, and boxes with x1 - x0 of 10 px or less are small. For ``area``
+    the sides are x1 - x0 + 1 and y1 - y0 + 1, and boxes with either of 10 px or less are small.
 
     Args:
         landmarks: for each face (N, 2), (y, x) image pixels.
         boxes: for each face (4,) x0, y0, x1, y1, inclusive corners.
-        box_size: what the longer side of each box becomes, in crop pixels.
+        box_size: the longer side of each box after scaling, in crop pixels.
+        preprocessing: the preprocessing of the model that gets the shape.
 
     Returns:
         (N, 2) float64, (y, x) crop pixels from the box's top-left corner.
 
     Raises:
-        InputError: no face is left, or the faces do not all have N points.
+        InputError: all boxes are small, or the faces do not all have N points.
     """
     import menpo.shape
 
     faces = []
     for points, box in zip(landmarks, boxes, strict=True):
         points, box = np.asarray(points, np.float64), np.asarray(box, np.float64)
-        sides = box[2:] - box[:2] + 1
-        if min(sides) <= MIN_BOX_SIDE:
+        sides = box[2:] - box[:2]
+        decisive = sides[0]
+        if preprocessing == "area":
+            # PORT: the sides count both corners, as in all other places, and both must be long.
+            sides = sides + 1
+            decisive = min(sides)
+        if decisive <= MIN_BOX_SIDE:
             continue
         # PORT: one factor for both axes; the release distorts boxes beyond 4:1.
         faces.append(menpo.shape.PointCloud((points - box[1::-1]) * box_size / max(sides)))
     if not faces:
-        raise InputError(f"no face has a box of more than {MIN_BOX_SIDE} px on each side")
+        raise InputError(f"no face is left: all boxes have {MIN_BOX_SIDE} px or less")
     if len({face.n_points for face in faces}) > 1:
         raise InputError("the faces do not all have the same number of landmarks")
     return menpo.shape.mean_pointcloud(faces).points

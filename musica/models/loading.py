@@ -30,6 +30,7 @@ def model_path(name: Path | str | None = None, runner: str | None = None) -> Pat
         raise InputError(f"runner must be {' or '.join(SUFFIXES)}, not {runner!r}")
     stem = SHIPPED.get(str(name or 68))
     path = Path(name or "") if stem is None else stem.with_suffix(SUFFIXES[runner or "litert"])
+    _refuse_checkpoint(path)
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     if runner is not None and path.suffix != SUFFIXES[runner]:
@@ -45,6 +46,15 @@ def load_model(name: Path | str | None = None, runner: str | None = None) -> Any
     """
     path = model_path(name, runner)
     return LiteModel(path) if path.suffix == ".tflite" else load_keras_model(path)
+
+
+def _refuse_checkpoint(path: Path) -> None:
+    """Raises InputError if a path names a TensorFlow 1 checkpoint, as the release's files do."""
+    if ".ckpt" in path.name or Path(f"{path}.index").is_file():
+        raise InputError(
+            f"{path}: a TensorFlow 1 checkpoint; convert it first: musica-convert_checkpoint "
+            f"--checkpoint_file={path} --output=model.keras"
+        )
 
 
 def load_musica(path: Path | str | None = None) -> "MuSiCa":

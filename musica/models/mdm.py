@@ -18,8 +18,8 @@ class MDM(keras.Model):
 
     Args:
         landmark_count: N.
-        patch_indices: where patches are cut; all landmarks if None.
-        iterations: how often the step is repeated.
+        patch_indices: landmarks around which patches are cut; all if None.
+        iterations: number of times the step runs.
         patch_size: side of a patch in pixels.
         hidden_size: H.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
@@ -43,8 +43,8 @@ class MDM(keras.Model):
         hidden_size: int = 512,
         kernel_initializer: Any = None,
         reference_shape: Sequence[Sequence[float]] | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
         if patch_indices is None:
             patch_indices = range(landmark_count)

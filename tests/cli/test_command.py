@@ -91,6 +91,10 @@ def swallow(configuration):  # as a destructor does
     except KeyboardInterrupt:
         time.sleep(60)
 
+def swallow_quietly(configuration):
+    with command.quiet():
+        swallow(configuration)
+
 def finish(configuration):
     try:
         work(configuration)
@@ -111,10 +115,16 @@ command.run(Empty, globals()[sys.argv.pop()], "")
 """
 
 
-@pytest.mark.parametrize("kind", ["work", "swallow", "finish", "wrap", "leave_a_thread"])
+@pytest.mark.parametrize(
+    "kind", ["work", "swallow", "swallow_quietly", "finish", "wrap", "leave_a_thread"]
+)
 def test_ctrl_c_ends_a_command_with_one_line(tmp_path, kind):
     (tmp_path / "script.py").write_text(INTERRUPTED)
-    process = start(tmp_path, "script.py", kind, stderr=subprocess.PIPE)
+
+    def heed_interrupts():  # also where the shell that started the tests ignores them
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = start(tmp_path, "script.py", kind, stderr=subprocess.PIPE, preexec_fn=heed_interrupts)
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.01)

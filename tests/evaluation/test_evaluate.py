@@ -200,7 +200,7 @@ def test_published_numbers_stand_beside_ours(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"published": "lfpw"}, "known: wflw, 300w_pupil, 300w_ocular"),
+        ({"published": "lfpw"}, "known: wflw, 300w_pupil, 300w_ocular, 300w_private"),
         ({"published": "300w_pupil"}, r"are NME \(pupil\)"),
         ({"published": "300w_ocular", "metric": "contour_distance"}, r"are NME \(ocular\)"),
         ({"published": "wflw"}, "of 98 landmarks"),

@@ -55,6 +55,15 @@ def test_published_numbers_fit_their_sets(name):
             assert all(value == "-" or 0 < float(value) < limit for value in values)
 
 
+def test_mdm_stands_beside_ours_on_the_private_test_set():
+    found = summary(dataset("x", [0.05, 0.09]), thresholds=(0.08,))
+    table = published.comparison([found], published.PUBLISHED["300w_private"])
+    assert ["faces", "whole set (published)", "600"] in table
+    assert ["FR@0.08, %", "x", "50.00"] in table
+    assert ["FR@0.08, %", "MDM (published)", "8.67"] in table
+    assert ["AUC@0.08", "MDM (published)", "0.4101"] in table
+
+
 def test_the_whole_300w_is_its_two_parts():
     for name in ("300w_pupil", "300w_ocular"):
         numbers = published.PUBLISHED[name]

@@ -22,6 +22,16 @@ def test_reference_shape_is_the_mean_over_faces():
     np.testing.assert_allclose(half, found / 2)
 
 
+def test_the_release_s_arithmetic():
+    # Its sides count one corner; of a 60-pixel box this makes 1.7 %.
+    points = np.array([[30.0, 15.0]])
+    boxes = [[0, 0, 59, 29], [0, 0, 11, 5], [0, 0, 10, 99]]  # the last is left out
+    found = reference_shape.reference_shape([points] * 3, boxes, preprocessing="release")
+    np.testing.assert_allclose(found, points * 142 * (1 / 59 + 1 / 11) / 2)
+    ours = reference_shape.reference_shape([points] * 3, boxes)
+    np.testing.assert_allclose(ours, points * 142 * (1 / 60 + 1 / 100) / 2)
+
+
 def test_one_factor_for_both_axes_beyond_4_to_1():
     found = reference_shape.reference_shape([np.array([[100.0, 10.0]])], [[0, 0, 19, 199]])
     np.testing.assert_allclose(found, [[71, 7.1]])

@@ -12,7 +12,9 @@ import tiny
 
 from musica.errors import InputError
 from musica.files.reference_shape_files import write_reference_shape
-from musica.formats.checkpoint import ConvertConfig, build_model, convert, read_checkpoint
+from musica.formats.checkpoint import ConvertConfig, build_model, convert
+from musica.formats.checkpoint_variables import read_checkpoint
+from musica.models.mdm import MDM
 
 ROOT = Path(__file__).parents[2]
 AVERAGE = "/ExponentialMovingAverage"
@@ -118,7 +120,7 @@ def test_converted_model_equals_the_restatement(
     assert (model.settings.hidden_size, model.filters, model.use_attention) == (H, F, attention)
 
     said = capsys.readouterr().out
-    assert f"wrote {tmp_path / 'model.keras'}: 4 landmarks, 2 patches" in said
+    assert f"wrote {tmp_path / 'model.keras'}: MuSiCa with 4 landmarks, 2 patches" in said
     assert f"{iterations} iterations" in said
     assert f"{'averaged' if averages else 'raw'} weights of step 300" in said
 
@@ -226,8 +228,8 @@ def test_files_without_what_was_asked_for(tmp_path):
     averages = {name + AVERAGE: value for name, value in variables.items()}
     with pytest.raises(InputError, match="no raw weights; try --averages"):
         converted(tmp_path, averages, averages=False)
-    with pytest.raises(InputError, match="no variables of the release's model"):
-        converted(tmp_path, {"rnn/FC/weights": np.zeros(3)})
+    with pytest.raises(InputError, match="no variables of the release's model or of MDM"):
+        converted(tmp_path, {"rnn/FC_1/weights": np.zeros(3)})
     partial = {**variables, **averages}
     del partial["Conv_1/biases" + AVERAGE]
     with pytest.raises(InputError, match="variable Conv_1/biases is missing"):
@@ -272,8 +274,85 @@ def test_reference_shape_travels_with_the_model(tmp_path, name):
         model = built(variables, reference_shape_path=str(place))
         np.testing.assert_array_equal(model.settings.reference_shape, shape)
     assert built(variables).settings.reference_shape is None
-    with pytest.raises(InputError, match="4 points where 5 are needed"):
+    with pytest.raises(InputError, match="reference_shape must be 5 pairs"):
         built(release_variables(2, landmarks=5), reference_shape_path=str(path))
+
+
+def mdm_variables(landmarks=N, patches=N, patch_size=30, filters=32, seed=0):
+    """MDM's variables, by name, with random values."""
+    generator = np.random.default_rng(seed)
+    features = 2 * filters * (((patch_size - 2) // 2 - 2) // 2) ** 2
+    layers = {
+        "convnet/conv_1": (3, 3, 3, filters),
+        "convnet/conv_2": (3, 3, filters, filters),
+        "rnn/FC": (patches * features + H, H),
+        "rnn/pred": (H, 2 * landmarks),
+    }
+    variables = {}
+    for name, shape in layers.items():
+        deviation = 1.5 / np.sqrt(np.prod(shape[:-1]))
+        variables[f"{name}/weights"] = generator.normal(0, deviation, shape)
+        variables[f"{name}/biases"] = generator.normal(0, 0.3, shape[-1:])
+    return {name: value.astype("float32") for name, value in variables.items()}
+
+
+@pytest.mark.parametrize(
+    ("averages", "single_file", "patches", "settings"),
+    [
+        (True, False, range(N), {"patch_indices": None}),
+        (False, True, (0, 3), {"patch_size": 18, "levels": [0, 0]}),
+    ],
+)
+def test_converted_mdm_equals_the_restatement(
+    tmp_path, capsys, averages, single_file, patches, settings
+):
+    size, iterations = settings.get("patch_size", 30), len(settings.get("levels", range(4)))
+    variables = mdm_variables(patches=len(patches), patch_size=size)
+    shape = np.random.default_rng(0).uniform(0, 142, (N, 2))
+    write_reference_shape(tmp_path / "shape.ljson", shape)
+    settings = {**settings, "reference_shape_path": str(tmp_path / "shape.ljson")}
+    model = converted(tmp_path, stored(variables), single_file, averages=averages, **settings)
+    assert isinstance(model, MDM)
+    assert model.patch_indices == tuple(patches)
+    np.testing.assert_array_equal(model.reference_shape, shape)
+    assert f": MDM with 4 landmarks, {len(patches)} patches" in capsys.readouterr().out
+
+    used = {name: value * (0.5 if averages else 1) for name, value in variables.items()}
+    names = ("conv_0", "conv_1", "recurrent", "head")
+    layers = ("convnet/conv_1", "convnet/conv_2", "rnn/FC", "rnn/pred")
+    weights = {
+        name: (used[f"{layer}/weights"], used[f"{layer}/biases"])
+        for name, layer in zip(names, layers, strict=True)
+    }
+    inputs = tiny.inputs(1, count=N)
+    image, initial = inputs["pyramid"][0][0], inputs["initial"][0]
+    expected = reference.mdm(image, initial, weights, iterations, patches, size)
+    outputs = model(inputs)
+    for name, values in zip(("landmarks", "hidden"), expected, strict=True):
+        for found, value in zip(outputs[name], values, strict=True):
+            np.testing.assert_allclose(found[0], value, **tiny.TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "message"),
+    [
+        (without("rnn/pred/biases"), {}, "variable rnn/pred/biases is missing"),
+        (without("convnet/conv_2/weights"), {}, "variable convnet/conv_2/weights is missing"),
+        ({"rnn/pred/weights": np.zeros((H, 9))}, {}, "rnn/pred/weights has 9 columns, not 2 N"),
+        ({"rnn/FC/biases": np.zeros(9)}, {}, r"rnn/FC/biases has shape \[9\], which does not"),
+        ({}, {"patch_size": 14}, "36 patches of 14 pixels, not 4; give --patch_indices or"),
+        ({}, {"patch_indices": [0, 3]}, "4 patches of 30 pixels, not 2"),
+        ({}, {"levels": [2, 1, 0]}, r"MDM has level 0 alone, not \[2, 1, 0\]"),
+        ({}, {"scheme": 68}, "has 4 landmarks, not the scheme's 68"),
+    ],
+)
+def test_variables_of_mdm_that_do_not_fit(changes, settings, message):
+    variables = {**mdm_variables(), **changes}
+    variables = {name: value for name, value in variables.items() if value is not None}
+    with pytest.raises(InputError, match=message):
+        built(variables, **{"patch_indices": None, **settings})
+    with pytest.raises(InputError, match="convolutions have 32 filters, not 8"):
+        built(mdm_variables(filters=8), patch_indices=None)
 
 
 def test_an_earlier_model_survives_a_failure(tmp_path):

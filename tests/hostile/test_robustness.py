@@ -20,7 +20,7 @@ from musica.cli import command, config
 from musica.drawing.folder import ShowConfig
 from musica.errors import InputError
 from musica.files import image_files, landmark_files, list_files, reference_shape_files, writing
-from musica.formats import checkpoint
+from musica.formats import checkpoint_variables
 from musica.geometry import crops
 from musica.jobs import inference
 from musica.jobs.inference import InferenceConfig
@@ -272,9 +272,9 @@ def test_a_checkpoint_that_declares_too_much(tmp_path, monkeypatch):
     import test_checkpoint as release
 
     path = release.write(tmp_path / "model.ckpt", release.release_variables())
-    monkeypatch.setattr(checkpoint, "MAX_NUMBERS", 100)
+    monkeypatch.setattr(checkpoint_variables, "MAX_NUMBERS", 100)
     with pytest.raises(InputError, match="declares a variable"):
-        checkpoint.read_checkpoint(path, averages=False)
+        checkpoint_variables.read_checkpoint(path, averages=False)
 
 
 def description():

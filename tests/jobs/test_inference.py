@@ -167,6 +167,10 @@ def test_thresholds_pictures_and_reference_shape(data, capsys):
         ({"get_output_of_iteration": 3}, "0 to 2"),
         ({"batch_size": 0}, "batch_size"),
         ({"checkpoint_file": "missing.keras"}, "missing.keras"),
+        (
+            {"checkpoint_file": "/a/model.ckpt-21300"},
+            "musica-convert_checkpoint --checkpoint_file=/a/model.ckpt-21300 --output",
+        ),
         ({"reference_shape_path": "missing"}, "missing"),
     ],
 )
