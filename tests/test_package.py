@@ -56,7 +56,7 @@ def test_a_module_that_imports_keras_may_come_first():
 
 
 def test_the_shipped_model_is_read_without_a_path():
-    assert musica.load_model().landmark_count == 68
+    assert musica.load_model().settings.landmark_count == 68
 
 
 @pytest.mark.parametrize("load", [musica.load_model, keras.models.load_model])
