@@ -21,9 +21,9 @@ def draw_architecture() -> Figure:
 
 
 class _Example:
-    """A face that is looked for, in pixels of its crop: the mean face, turned."""
+    """A face in pixels of its crop: the mean face, turned."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         mean = mean_face_68()
         angle = np.deg2rad(12)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -76,7 +76,7 @@ def _input(canvas: Canvas, face: _Example) -> None:
 
 
 def _iteration(canvas: Canvas) -> None:
-    """What one iteration computes."""
+    """The layers of one iteration."""
     canvas.panel((14, 222, 872, 226), "Iteration $k$, with weights of its own")
     for shift in (16, 8, 0):
         canvas.rectangle(Rectangle(36 + shift, 302 - shift, 52, 52), GREY)
@@ -115,7 +115,7 @@ def _iteration(canvas: Canvas) -> None:
 
 
 def _encoder(canvas: Canvas, place: Rectangle) -> None:
-    """The layers of the patch encoder and the sizes of what they give."""
+    """The layers of the patch encoder and the sizes of their outputs."""
     canvas.layer(place, BLUE, "patch encoder")
     rows = (
         (f"conv {_size(3, 3)}", _size(12, 12, 32)),
@@ -130,7 +130,7 @@ def _encoder(canvas: Canvas, place: Rectangle) -> None:
         canvas.text(place.right - 10, y, size, align="right", colour=DIM)
 
 
-def _size(*numbers) -> str:
+def _size(*numbers: int | str) -> str:
     return "\N{MULTIPLICATION SIGN}".join(map(str, numbers))
 
 

@@ -1,6 +1,6 @@
 """Draws the README's pictures: ``python experiments/figures/draw.py --output=experiments/figures``.
 
-They contain no one's face: the points are the mean shape of the shipped model.
+They contain nobody's face: the points are the mean shape of the shipped model.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def landmarks_68() -> Figure:
 
 def landmarks_98() -> Figure:
     """The 98 points."""
-    note = "Schematic: interpolated from the mean face of the 68-point model, no mean face of WFLW."
+    note = "Schematic: interpolated from the mean face of the 68-point model, not WFLW's mean face."
     return draw_scheme(WFLW_98, mean_face_98(), "98 landmarks (WFLW)", note)
 
 

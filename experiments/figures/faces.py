@@ -1,4 +1,4 @@
-"""Mean faces that need no picture: of the shipped model, and an approximation for WFLW's points."""
+"""Mean faces: the shipped model's, and an approximate one with the points of WFLW."""
 
 import json
 import zipfile
@@ -10,8 +10,8 @@ from musica.geometry.landmarks import IBUG_68
 from musica.models.lite_model import DESCRIPTION
 from musica.models.loading import model_path
 
-# How far a mouth is opened so that its numbers find room, and how thick a brow is, in heights of
-# the face.
+# How far a mouth is opened to make room for its numbers, and how thick a brow is; in heights of the
+# face.
 OPENING, BROW = 0.075, 0.035
 
 
@@ -36,7 +36,7 @@ def mean_face_68(opening: float = 0.0) -> np.ndarray:
 
 
 def mean_face_98() -> np.ndarray:
-    """An approximate mean face of WFLW: the 68 points, and between them those that WFLW adds.
+    """An approximate mean face of WFLW: the 68 points, and WFLW's further points between them.
 
     Its nose, its mouth and the upper edges of its brows are the 68 points' own. The jaw and the
     eyelids get more points, on a smooth curve; the brows get lower edges; pupils are the middles of

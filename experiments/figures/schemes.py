@@ -26,10 +26,10 @@ def draw_scheme(scheme: Scheme, points: np.ndarray, title: str, note: str) -> Fi
     """Draws a scheme: its numbered points, and a small face for each default patch count.
 
     Args:
-        scheme: whose points they are.
+        scheme: the scheme of the points.
         points: (N, 2), (y, x).
-        title: of the picture.
-        note: below it, in one line: what face this is.
+        title: the title of the picture.
+        note: a line below the picture that says where the face comes from.
     """
     figure = Figure(figsize=(9, 6), facecolor=BACKGROUND)
     figure.text(0.02, 0.955, title, fontsize=13, weight="bold", va="center")

@@ -116,7 +116,7 @@ def number_directions(points: np.ndarray) -> np.ndarray:
 
     A number goes away from the other landmarks. Near ones count most; the landmark's own contour
     counts twice. The number of a landmark on a contour stands at right angles to the contour; all
-    numbers of an open contour are on one side.
+    numbers of an open contour are on one side. Pupils have theirs at the right.
 
     Args:
         points: (N, 2) landmarks of any number N.
@@ -126,6 +126,8 @@ def number_directions(points: np.ndarray) -> np.ndarray:
     """
     directions = _away(points, points)
     scheme = SCHEMES.get(len(points))
+    if scheme:
+        directions[list(scheme.parts.get("pupils", ()))] = [0, 1]
     for contour in scheme.contours if scheme else ():
         indices = list(contour.points)
         line = points[indices]
