@@ -20,7 +20,8 @@ from musica.geometry.landmarks import SCHEMES
 if TYPE_CHECKING:
     from musica.alignment.aligner import Face
 
-# Small faces are enlarged to this many pixels, numbered faces to more; a picture to MAX_SIDE.
+# Small faces are enlarged to this many pixels, and numbered faces to more. No enlarged picture is
+# larger than MAX_SIDE.
 FACE_SIZE = 320
 NUMBERED_FACE_SIZE = 900
 MAX_SIDE = 2000
@@ -64,7 +65,7 @@ class DrawnFace:
     def aligned(cls, face: "Face", box: np.ndarray, name: object = "") -> "DrawnFace":
         """A result in its box, with its estimated error, its iterations and its name as caption."""
         caption = f"iterations {face.iterations}"
-        if not math.isnan(face.error_estimate):  # MDM estimates none
+        if not math.isnan(face.error_estimate):  # an MDM gives no estimate
             caption = f"error {face.error_estimate:.3f}, {caption}"
         return cls(face.landmarks, box, face.failed, f"{name}: {caption}" if name else caption)
 
@@ -89,13 +90,13 @@ class DrawnFace:
         """
 
         def move(coordinates: np.ndarray, start: np.ndarray) -> np.ndarray:
-            return within((coordinates - start + 0.5) * zoom - 0.5, reach)
+            return _within((coordinates - start + 0.5) * zoom - 0.5, reach)
 
         box = None if self.box is None else move(np.asarray(self.box), np.tile(origin[::-1], 2))
         return replace(self, landmarks=move(self.landmarks, origin), box=box)
 
 
-def within(coordinates: np.ndarray, reach: float) -> np.ndarray:
+def _within(coordinates: np.ndarray, reach: float) -> np.ndarray:
     """Moves coordinates far outside a picture, which nobody sees, to numbers that can be drawn."""
     return np.clip(np.nan_to_num(coordinates), -reach, 2 * reach)
 
@@ -151,7 +152,7 @@ def _view(
     image: np.ndarray, faces: Sequence[DrawnFace], numbers: bool
 ) -> tuple[np.ndarray, list[DrawnFace]]:
     """A copy of a picture: cut to numbered faces, and so large that its smallest face is seen."""
-    landmarks = [within(face.landmarks, max(image.shape)) for face in faces]
+    landmarks = [_within(face.landmarks, max(image.shape)) for face in faces]
     origin = np.zeros(2, int)
     if numbers and faces:
         points = np.concatenate(landmarks)

@@ -1,4 +1,4 @@
-"""Draws what the model sees and finds in each of its iterations."""
+"""Draws the patches that the model sees, and the landmarks that it finds, in each iteration."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -35,7 +35,7 @@ def draw_iterations(
 ) -> Image.Image:
     """Draws a row of pictures: the patches of each iteration and the landmarks after it.
 
-    The picture is darker where the iteration sees nothing of it.
+    A picture is darker outside the patches, where the iteration sees nothing.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -27,7 +27,8 @@ def line(
     corners = [np.rint(points * 2**SHIFT).astype(np.int32)]
     # OpenCV's antialiased lines are nearly a pixel wider than their thickness.
     core = max(1, round(width - 0.8))
-    rim = round(0.4 * width)  # none around the lines of a small face, which it would darken
+    # A rim around the fine lines of a small face would darken it.
+    rim = round(0.4 * width)
     for ink, thickness in ((RIM, core + 2 * rim), (colour, core)):
         cv2.polylines(picture, corners, closed, ink, thickness, cv2.LINE_AA, SHIFT)
 
