@@ -43,7 +43,7 @@ def image_formats() -> dict[str, str]:
     }
 
 
-def read_image(path: str | os.PathLike, max_pixels: int = MAX_IMAGE_PIXELS) -> np.ndarray:
+def read_image(path: str | os.PathLike, max_pixels: float = MAX_IMAGE_PIXELS) -> np.ndarray:
     """Reads an image file, and turns it upright according to its EXIF orientation.
 
     Of an animation, the first frame is read. A grey image is repeated to three channels. Files

@@ -39,12 +39,12 @@ class _PillowSettings:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._limits: list[int] = []
+        self._limits: list[float] = []
         self._warnings = warnings.catch_warnings()
         self._pillows_own: int | None = None
 
     @contextmanager
-    def changed(self, max_pixels: int) -> Iterator[None]:
+    def changed(self, max_pixels: float) -> Iterator[None]:
         """Has Pillow refuse more pixels than ``max_pixels``, and say nothing, in a block."""
         with self._lock:
             if not self._limits:
@@ -65,14 +65,14 @@ class _PillowSettings:
 
     def _set_limit(self) -> None:
         # Pillow warns above its limit, and refuses above twice the limit.
-        limit = -(-max(self._limits) // 2) if self._limits else self._pillows_own
-        Image.MAX_IMAGE_PIXELS = limit
+        limit = max(self._limits) / 2 if self._limits else self._pillows_own
+        Image.MAX_IMAGE_PIXELS = limit  # type: ignore[assignment]  # a fraction does as well
 
 
 _SETTINGS = _PillowSettings()
 
 
-def decode(path: Path, formats: Collection[str], max_pixels: int) -> np.ndarray:
+def decode(path: Path, formats: Collection[str], max_pixels: float) -> np.ndarray:
     """Decodes a picture and turns it upright; what becomes of its values, ``read_image`` says.
 
     Args:
@@ -92,7 +92,7 @@ def decode(path: Path, formats: Collection[str], max_pixels: int) -> np.ndarray:
     return np.ascontiguousarray(UPRIGHT[orientation](pixels)) if orientation in UPRIGHT else pixels
 
 
-def _decoded(path: Path, formats: Collection[str], max_pixels: int) -> tuple[np.ndarray, int]:
+def _decoded(path: Path, formats: Collection[str], max_pixels: float) -> tuple[np.ndarray, int]:
     """Decodes a picture: returns its pixels as they are stored, and its orientation."""
     with Image.open(path, formats=list(formats)) as image:
         if image.width * image.height > max_pixels:
