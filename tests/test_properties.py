@@ -315,6 +315,6 @@ def test_no_two_pictures_have_the_same_results(tmp_path_factory, names):
     for name in names:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
-    found = tasks.photo_tasks([str(folder)], folder / "output")
+    found, _ = tasks.photo_tasks([str(folder)], folder / "output")
     results = {task.face_name(index) for task in found for index in range(3)}
     assert len(found) == len(names) and len(results) == 3 * len(names)

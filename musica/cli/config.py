@@ -29,8 +29,6 @@ Config = TypeVar("Config", bound="DataclassInstance")
 _PATH = "path"
 # The largest integer of NumPy and TensorFlow.
 MAX_INTEGER = 2**63 - 1
-# Editors on Windows put one before the text.
-BYTE_ORDER_MARK = "\ufeff"
 
 
 def option(
@@ -78,7 +76,7 @@ def load(
 
         path = Path(json_path)
         try:
-            content = json.loads(read_text(path).removeprefix(BYTE_ORDER_MARK))
+            content = json.loads(read_text(path))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror or 'cannot read'}") from error
         except (ValueError, RecursionError) as error:

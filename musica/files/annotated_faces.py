@@ -119,7 +119,7 @@ def _read_face(
     if bb_root:
         box = landmark_files.read_box(Path(bb_root, name).with_suffix(".pts"))
     else:
-        box = crops.bounding_box(landmarks)
+        box = landmark_files.tight_box(landmarks)
     if (box[2:] - box[:2] + 1).min() <= crops.MIN_BOX_SIDE:
         raise InputError(f"its box has a side of {crops.MIN_BOX_SIDE} pixels or less")
     return AnnotatedFace(name, image, landmarks, box)

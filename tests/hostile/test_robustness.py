@@ -19,12 +19,20 @@ from musica.alignment.aligner import Face
 from musica.cli import command, config
 from musica.drawing.folder import ShowConfig
 from musica.errors import InputError
-from musica.files import image_files, landmark_files, list_files, reference_shape_files, writing
+from musica.files import (
+    image_files,
+    landmark_files,
+    list_files,
+    reference_shape_files,
+    table_files,
+    writing,
+)
 from musica.formats import checkpoint_variables
 from musica.geometry import crops
 from musica.jobs import inference
 from musica.jobs.inference import InferenceConfig
-from musica.jobs.tasks import Predictions, Task, photo_tasks
+from musica.jobs.predictions import Predictions
+from musica.jobs.tasks import Task, photo_tasks
 from musica.models.lite_model import DESCRIPTION
 from musica.models.loading import load_model, model_path
 from musica.models.model_file import check_keras_file, settings_of
@@ -102,7 +110,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_table_whole(tmp_path, pictures,
     predictions.start(pictures)
     predictions.add(pictures[0], [np.arange(4)], [FACE])
     before = (tmp_path / "predictions.csv").read_bytes()
-    monkeypatch.setattr(Predictions, "_open", lambda *_: Full())
+    monkeypatch.setattr(table_files, "open_table", lambda *_: Full())
     with pytest.raises(OSError, match="No space left"):
         predictions.add(pictures[1], [np.arange(4)], [FACE])
     monkeypatch.undo()
@@ -148,7 +156,7 @@ def test_broken_links_and_locked_folders_are_bad_pictures(tmp_path, monkeypatch,
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", locking)
-    found = photo_tasks([tmp_path / "in"], tmp_path / "out")
+    found, _ = photo_tasks([tmp_path / "in"], tmp_path / "out")
     assert [task.name for task in found] == ["a", "circle", "gone", "locked"]
     assert aligned(tmp_path / "out", found).skipped == 3
     assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == [
@@ -162,7 +170,7 @@ def test_broken_links_and_locked_folders_are_bad_pictures(tmp_path, monkeypatch,
 
 def test_names_are_shown_in_one_line(tmp_path, capsys):
     (tmp_path / "a\nb\x1b[31m.png").write_text("no picture")
-    aligned(tmp_path / "out", photo_tasks([tmp_path], tmp_path / "out"))
+    aligned(tmp_path / "out", photo_tasks([tmp_path], tmp_path / "out")[0])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("a\\nb\\x1b[31m: ")
     assert len(str(InputError("a" * 10**6))) < 3000

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import perturb
 import pytest
 from PIL import Image
 
 from musica.alignment import aligner, detector
 from musica.drawing import faces as drawn_faces
 from musica.errors import InputError
-from musica.files import landmark_files
+from musica.files import image_files, landmark_files
 from musica.geometry import crops
 from musica.jobs import inference
 from musica.jobs.inference import InferenceConfig
-from musica.jobs.tasks import Predictions, Task, photo_tasks
+from musica.jobs.predictions import Predictions
+from musica.jobs.tasks import Task, photo_tasks
 from musica.models import loading
 from musica.models.musica import MuSiCa
 
@@ -123,19 +125,22 @@ def test_iteration_is_chosen(data, capsys):
 
 def test_what_a_second_alignment_costs(data, capsys):
     folder, keys = data
-    keys["eval_filenames"] = write_list(folder, "a.png")
-    once = loading.load_musica(keys["checkpoint_file"]).multiply_adds
-    for options, count in (
-        ({"realign_threshold": -1e9, "realign_turn": 60.0}, 10),
-        ({"realign_threshold": -1e9, "realign_turn": 60.0, "get_output_of_iteration": 2}, 3),
-        ({"realign_threshold": float("inf")}, 3),
-    ):
+    truth = inference.builtin_truth()["takeo"]
+    image = image_files.read_image(folder / "images/a.png")
+    rolled, points = perturb.rotated(image, truth, 60)
+    image_files.write_image(folder / "images/a.png", Image.fromarray(rolled))
+    landmark_files.write_box(folder / "boxes/a.pts", crops.bounding_box(points))
+    keys.update(eval_filenames=write_list(folder, "a.png"), checkpoint_file=None)
+    rows = []
+    for options in ({}, {"realign": False}, {"get_output_of_iteration": 2}):
         assert not inference.infer(InferenceConfig(**keys, **options))
-        cost = count * once[0]
-        output = capsys.readouterr().out
-        assert f"{count}.00 iterations on average, {cost / 1e6:.2f} million" in output
         (row,) = table(folder)
-        assert (int(row["iterations"]), int(row["multiply_adds"])) == (count, cost)
+        rows.append((int(row["iterations"]), int(row["multiply_adds"])))
+        output = capsys.readouterr().out
+        cost = f"{rows[-1][1] / 1e6:.2f} million"
+        assert f"{rows[-1][0]}.00 iterations on average, {cost}" in output
+    twice, once, all_three = rows
+    assert twice[0] > once[0] and twice[1] > once[1] and all_three[0] == 3
 
 
 def test_thresholds_pictures_and_reference_shape(data, capsys):
@@ -200,8 +205,7 @@ def test_input_is_not_overwritten(data):
             inference.infer(InferenceConfig(**{**keys, "resDir": keys[folder]}))
 
 
-def test_builtin_faces(tmp_path, checkpoint, monkeypatch, capsys):
-    monkeypatch.setitem(loading.SHIPPED, "68", checkpoint.with_suffix(""))
+def test_builtin_faces(tmp_path, monkeypatch, capsys):
     # Large pictures take seconds to compress.
     monkeypatch.setattr(drawn_faces, "draw_faces", lambda image, _: Image.fromarray(image[:9, :9]))
     assert not inference.infer(InferenceConfig(resDir=str(tmp_path / "output")))
@@ -288,6 +292,27 @@ def test_every_face_in_a_folder(photos, capsys):
         assert row["multiply_adds"] == cost
 
 
+def test_what_is_left_out_of_a_folder_is_counted_and_named(photos, capsys):
+    folder, keys, _ = photos
+    (folder / "images/bad.png").unlink()
+    (folder / "images/none.webp").unlink()
+    (folder / "images/a.pts").touch()
+    assert not inference.infer(InferenceConfig(**keys))
+    assert "left out" not in capsys.readouterr().out
+    for name in ("b.CR2", "sub/c.cr2", "movie.mp4"):
+        (folder / "images" / name).touch()
+    assert inference.infer(InferenceConfig(**keys))  # although all pictures are done
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(", 3 files left out: .cr2 2, .mp4 1")
+
+
+def test_large_pictures_are_refused_above_a_limit(data, capsys):
+    folder, keys = data
+    keys["eval_filenames"] = write_list(folder, "a.png")
+    assert inference.infer(InferenceConfig(**keys, max_megapixels=0.01))
+    assert "more than 0.01 megapixels" in capsys.readouterr().err
+
+
 def test_a_killed_run_goes_on(photos, capsys):
     folder, keys, counting = photos
     config = InferenceConfig(**keys)
@@ -346,7 +371,8 @@ def test_names_of_results(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    found = {task.name: task.image for task in photo_tasks([tmp_path], tmp_path / "out")}
+    listed, _ = photo_tasks([tmp_path], tmp_path / "out")
+    found = {task.name: task.image for task in listed}
     assert found == {
         "a": tmp_path / "a.jpg",
         "a.png": tmp_path / "a.png",
@@ -355,7 +381,8 @@ def test_names_of_results(tmp_path):
         "sub/a": tmp_path / "sub/a.gif",
     }
     two = [tmp_path / "sub", tmp_path / "a.jpg"]
-    assert [task.name for task in photo_tasks(two, tmp_path / "out")] == ["a", "a.jpg"]
+    listed, _ = photo_tasks(two, tmp_path / "out")
+    assert [task.name for task in listed] == ["a", "a.jpg"]
 
 
 def test_refused_photos(tmp_path):
