@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from musica.preprocessing.lazy_pyramid import LazyPyramid
 
 from musica.alignment.detector import _window
 from musica.cli import config
@@ -16,7 +17,6 @@ from musica.geometry.landmarks import SCHEMES
 from musica.jobs import tasks
 from musica.jobs.inference import InferenceConfig
 from musica.preprocessing import release_pyramid
-from musica.preprocessing.lazy_pyramid import LazyPyramid
 
 hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, assume, given, settings  # noqa: E402

@@ -16,6 +16,7 @@ from musica.cli import command
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option
 from musica.training.augment import AugmentConfig
+from musica.training.configuration import import_tensorflow
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,21 @@ class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
     landmark_count: int = option(98, "training: landmarks of the model")
     patch_count: int = option(49, "training: patches of the model")
     batch_size: int = option(128, "training: faces per step")
-    steps: int = option(10, "training: measured steps, after a warm-up of a third as many and one")
+    steps: int = option(10, "training: steps of a turn")
+    workers: list[int] = option([1, 2], "training: processes that prepare faces")
+    preprocessing: str = option("release", "training: release or area")
     seed: int = option(0, "training: decides order and augmentation")
 
 
 def benchmark(config: BenchmarkConfig) -> None:
     """Measures and prints a table."""
-    command.import_tensorflow()
     if config.training:
         from musica.benchmarks import training_speed
 
+        import_tensorflow()
         print("\n".join(training_speed.measure(config)))
         return
+    command.import_tensorflow()
     from musica.benchmarks import inference_speed
 
     inference_speed.check(config)

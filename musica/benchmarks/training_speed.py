@@ -1,83 +1,117 @@
-"""Speed of the training: of the augmented input, and of a training step."""
+"""Speed of training: of the augmented input by number of workers, and of a training step."""
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from musica.errors import InputError
+
 if TYPE_CHECKING:
     from musica.benchmarks.benchmark import BenchmarkConfig
+    from musica.training.batches import Batches
+    from musica.training.dataset import FaceSamples
+
+# Every number of workers is measured in turn so often, so that all meet the same machine.
+TURNS = 5
 
 
 def measure(config: "BenchmarkConfig") -> list[str]:
-    """Faces per second of either alone, the whole machine to itself, and their ratio.
+    """Measures faces per second of the input alone and of the training step alone.
 
     Args:
-        config: a ``benchmark.BenchmarkConfig``.
+        config: the configuration.
 
     Returns:
-        The lines of a table.
+        The lines of a table: medians, and their ratios to that of the first number of workers.
+
+    Raises:
+        InputError: a face or a key cannot be used.
     """
-    pipeline = _pipeline_rate(config)
+    if not config.workers or min(config.workers) < 0:
+        raise InputError("workers must be numbers from 0 on")
+    rates = _input_rates(config)
     training = _training_rate(config)
+    lines = ["| what | workers | faces/s | ratio |", "|---|---|---|---|"]
+    for workers, rate in zip(config.workers, rates, strict=True):
+        what = f"augmented input alone, {config.preprocessing}, batch {config.batch_size}"
+        lines.append(f"| {what} | {workers} | {rate:.0f} | {rate / rates[0]:.2f} |")
     size = f"{config.landmark_count} landmarks, {config.patch_count} patches"
-    return [
-        "| what | faces/s |",
-        "|---|---|",
-        f"| augmented input alone, batch {config.batch_size} | {pipeline:.0f} |",
-        f"| training step alone, {size}, batch {config.batch_size} | {training:.0f} |",
-        f"input / training step: {pipeline / training:.2f}",
-    ]
+    what = f"training step alone, {size}, batch {config.batch_size}"
+    return [*lines, f"| {what} | | {training:.0f} | {training / rates[0]:.2f} |"]
 
 
-def _rate(run: Callable[[], object], config: "BenchmarkConfig") -> float:
-    """Faces per second of ``run``, which handles a batch, on average over the measured steps."""
-    for _ in range(1 + config.steps // 3):
-        run()
-    seconds = []
-    for _ in range(config.steps):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return config.batch_size / float(np.mean(seconds))
+def _input_rates(config: "BenchmarkConfig") -> list[float]:
+    """Faces per second that the augmented input delivers, for each number of workers."""
+    from musica.training.batches import Batches
+
+    samples = _samples(config)
+    with ExitStack() as stack:
+        sources = [
+            stack.enter_context(
+                Batches(samples, config.batch_size, range(config.steps), workers=workers)
+            )
+            for workers in config.workers
+        ]
+        return _rates([partial(_pass, source, config.steps) for source in sources], config)
 
 
-def _pipeline_rate(config: "BenchmarkConfig") -> float:
-    """Faces per second that the augmented input delivers."""
+def _pass(batches: "Batches", steps: int) -> None:
+    """Prepares all batches; nothing is left to be prepared afterwards."""
+    for index in range(steps):
+        batches.batch(index)
+
+
+def _rates(runs: list[Callable[[], object]], config: "BenchmarkConfig") -> list[float]:
+    """Faces per second of runs of ``steps`` batches, medians of turns after a first one."""
+    seconds: list[list[float]] = []
+    for _ in range(1 + TURNS):  # a training, too, reads an image only once
+        seconds.append([])
+        for run in runs:
+            start = time.perf_counter()
+            run()
+            seconds[-1].append(time.perf_counter() - start)
+    return (config.steps * config.batch_size / np.median(seconds[1:], axis=0)).tolist()
+
+
+def _samples(config: "BenchmarkConfig") -> "FaceSamples":
+    """The augmented faces."""
     from musica.benchmarks.benchmark import read_faces
-    from musica.geometry import reference_shape
-    from musica.training import dataset
+    from musica.geometry.reference_shape import reference_shape
+    from musica.training.dataset import FaceSamples
 
     faces = read_faces(config)
-    reference = reference_shape.reference_shape(
-        [face.landmarks for face in faces], [face.box for face in faces]
-    )
-    samples = dataset.FaceSamples(faces, reference, config, config.seed)
-    for face in faces:  # a training run, too, decodes each image once
-        samples.load(face)
-    batches = iter(dataset.batches(samples, config.batch_size, 0, 2 * config.steps + 10))
-    return _rate(lambda: next(batches), config)
+    reference = reference_shape([face.landmarks for face in faces], [face.box for face in faces])
+    return FaceSamples(faces, reference, config, config.seed, preprocessing=config.preprocessing)
 
 
 def _training_rate(config: "BenchmarkConfig") -> float:
     """Faces per second that a training step handles, its input in memory."""
-    from musica.geometry.crops import BOX_SIZE, MARGIN
     from musica.geometry.landmarks import scheme_for
     from musica.models import losses
     from musica.models.musica import MuSiCa
-    from musica.training import dataset
     from musica.training.cascade_training import CascadeTraining
+    from musica.training.face_crops import PREPROCESSING
     from musica.training.optimizer import Adam
 
     patches = scheme_for(config.landmark_count).patch_indices[config.patch_count]
     training = CascadeTraining(MuSiCa(config.landmark_count, patches), "l1", losses.ERROR_WEIGHT)
     training.compile(optimizer=Adam(), jit_compile=False)
     rng = np.random.default_rng(config.seed)
-    sizes = [dataset.padded_size(level, BOX_SIZE, MARGIN) for level in range(3)]
-    shapes = [(config.batch_size, size, size, 3) for size in sizes]
-    pyramid = tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+    crops = PREPROCESSING[config.preprocessing]()
+    sides = [crops.side(level) for level in range(crops.levels)]
+    pyramid = tuple(
+        rng.standard_normal((config.batch_size, side, side, 3), dtype=np.float32) for side in sides
+    )
     initial = rng.uniform(50, 180, (config.batch_size, config.landmark_count, 2))
     inputs = {"pyramid": pyramid, "initial": initial.astype(np.float32)}
     truth = initial.astype(np.float32) + 5
-    return _rate(lambda: training.train_on_batch(inputs, truth), config)
+
+    def steps() -> None:
+        for _ in range(config.steps):
+            training.train_on_batch(inputs, truth)
+
+    return _rates([steps], config)[0]

@@ -161,7 +161,13 @@ def _converted(expected: Any, value: Any, where: str, folder: Path) -> Any:
         options = typing.get_args(expected)
         if value is None and type(None) in options:
             return None
-        return _converted(options[0], value, where, folder)
+        problems = []
+        for option_type in filter(lambda kind: kind is not type(None), options):
+            try:
+                return _converted(option_type, value, where, folder)
+            except InputError as error:
+                problems.append(error)
+        raise problems[0]
     if typing.get_origin(expected) is list:
         (entry_type,) = typing.get_args(expected)
         entries = value if isinstance(value, list) else [value]

@@ -1,7 +1,9 @@
 """Keras callbacks of a training run: averaged weights, checkpoints, pictures."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
 
 import keras
 import numpy as np
@@ -9,8 +11,10 @@ import tensorflow as tf
 
 from musica.errors import InputError
 
+Logs: TypeAlias = dict[str, Any] | None
 
-def _steps(optimizer) -> int:
+
+def _steps(optimizer: keras.optimizers.Optimizer) -> int:
     """Steps done; a variable of several devices is no number of its own."""
     return int(tf.convert_to_tensor(optimizer.iterations))
 
@@ -27,7 +31,12 @@ class AveragedWeights(keras.callbacks.Callback):
         decay: the largest decay.
     """
 
-    def __init__(self, variables, optimizer, decay: float):
+    def __init__(
+        self,
+        variables: Iterable[keras.Variable],
+        optimizer: keras.optimizers.Optimizer,
+        decay: float,
+    ):
         super().__init__()
         self.variables = list(variables)
         self.averages = [tf.Variable(variable.value) for variable in self.variables]
@@ -35,27 +44,27 @@ class AveragedWeights(keras.callbacks.Callback):
         self._decay = decay
 
     @tf.function
-    def _update(self):
+    def _update(self) -> None:
         step = tf.cast(self._optimizer.iterations.value, tf.float32)
         decay = tf.minimum(self._decay, (1 + step) / (10 + step))
         for average, variable in zip(self.averages, self.variables, strict=True):
             average.assign_sub((1 - decay) * (average - variable.value))
 
-    def _swap(self):
+    def _swap(self) -> None:
         for average, variable in zip(self.averages, self.variables, strict=True):
             raw = tf.identity(variable.value)
             variable.assign(average)
             average.assign(raw)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Moves the averages towards the new weights."""
         self._update()
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Logs = None) -> None:
         """Puts the averages in the model's place."""
         self._swap()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: Logs = None) -> None:
         """Puts the weights back."""
         self._swap()
 
@@ -79,7 +88,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
     So do weights that are not finite: the next loss would show them, but only after the checkpoint.
     """
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         """Checks the loss.
 
         Raises:
@@ -88,7 +97,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             self._fail("loss is")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Checks the weights.
 
         Raises:
@@ -98,7 +107,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
             if not tf.reduce_all(tf.math.is_finite(variable.value)):
                 self._fail("weights are")
 
-    def _fail(self, what: str):
+    def _fail(self, what: str) -> NoReturn:
         step = _steps(self.model.optimizer)
         raise InputError(f"the {what} not finite at step {step}; a lower learning rate may help")
 
@@ -116,7 +125,7 @@ class StopAfter(keras.callbacks.Callback):
         super().__init__()
         self._total = total
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Counts the steps."""
         if _steps(self.model.optimizer) >= self._total:
             self.model.stop_training = True
@@ -136,7 +145,14 @@ class Checkpoints(keras.callbacks.Callback):
         keep: how many are kept; 0 keeps all.
     """
 
-    def __init__(self, folder: Path, model, optimizer, averages: AveragedWeights, keep: int):
+    def __init__(
+        self,
+        folder: Path,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        averages: AveragedWeights,
+        keep: int,
+    ):
         super().__init__()
         self._optimizer = optimizer
         self._state = tf.train.Checkpoint(
@@ -169,7 +185,7 @@ class Checkpoints(keras.callbacks.Callback):
                 ) from error
         return self.step
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Saves the state."""
         self._manager.save(checkpoint_number=self.step)
 
@@ -189,14 +205,20 @@ class Pictures(keras.callbacks.Callback):
 
     COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
-    def __init__(self, folder: Path, batch, error, faces: int = 4):
+    def __init__(
+        self,
+        folder: Path,
+        batch: tuple[dict[str, Any], Any],
+        error: Callable[[Any, Any], Any],
+        faces: int = 4,
+    ):
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(folder))
         self._inputs, self._truth = batch
         self._error = error
         self._faces = faces
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the pictures."""
         outputs = self.model.cascade(self._inputs)
         step = _steps(self.model.optimizer)
@@ -216,7 +238,7 @@ class Pictures(keras.callbacks.Callback):
                 tf.summary.histogram(variable.path, variable.value)
         self._writer.flush()
 
-    def _drawn(self, image: np.ndarray, point_sets) -> np.ndarray:
+    def _drawn(self, image: np.ndarray, point_sets: Sequence[Any]) -> np.ndarray:
         """Draws point sets (y, x) on a normalised image: (H, W, 3) uint8."""
         low, high = image.min(), image.max()
         picture = (255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)

@@ -1,6 +1,8 @@
 """A cascade and its loss, as Keras trains them (``METHOD.md`` section 5)."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,12 +19,20 @@ class CascadeTraining(keras.Model):
         cascade: MuSiCa or MDM.
         loss: name of the face error in ``losses.LOSSES``.
         error_weight: weight of the error estimate's loss.
+        iteration_weights: weights of the iterations' losses; all 1 if None.
     """
 
-    def __init__(self, cascade: keras.Model, loss: str, error_weight: float):
+    def __init__(
+        self,
+        cascade: keras.Model,
+        loss: str,
+        error_weight: float,
+        iteration_weights: Sequence[float] | None = None,
+    ):
         super().__init__()
         self.cascade = cascade
         self.error_weight = error_weight
+        self.iteration_weights = list(iteration_weights or [1.0] * len(cascade.multiply_adds))
         eye_corners = scheme_for(cascade.settings.landmark_count).eye_corners
         self.face_error = partial(losses.LOSSES[loss], eye_corners=eye_corners)
         self.nme = partial(losses.nme, eye_corners=eye_corners)
@@ -32,17 +42,24 @@ class CascadeTraining(keras.Model):
                 self.means[f"{name}_{k}"] = keras.metrics.Mean(name=f"{name}_{k}")
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, list]:
         """Runs the cascade; Keras tells its layers whether it is training."""
         return self.cascade(inputs)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """The mean loss, then loss and NME of each iteration."""
         return [self._loss_tracker, *self.means.values()]
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sums the iterations' losses (``METHOD.md`` section 5)."""
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """Sums the iterations' losses (``METHOD.md`` section 5), weighted."""
         estimates = y_pred.get("errors", [None] * len(y_pred["landmarks"]))
         total = 0.0
         for k, (landmarks, estimate) in enumerate(zip(y_pred["landmarks"], estimates, strict=True)):
@@ -50,6 +67,6 @@ class CascadeTraining(keras.Model):
             loss = losses.iteration_loss(face_errors, estimate, self.error_weight)
             self.means[f"loss_{k}"].update_state(loss, sample_weight=ops.shape(y)[0])
             self.means[f"nme_{k}"].update_state(self.nme(landmarks, y))
-            total = total + loss
+            total = total + self.iteration_weights[k] * loss
         # The replicas' gradients are summed.
         return total / tf.distribute.get_strategy().num_replicas_in_sync

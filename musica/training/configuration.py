@@ -1,5 +1,6 @@
 """The configuration of a training run."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,6 +10,7 @@ from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option
 from musica.geometry.crops import BOX_SIZE, MARGIN
 from musica.training.augment import AugmentConfig
+from musica.training.dataset import CACHE_GIGABYTES
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
 
     train_dir: str = option("", "folder of the run: checkpoints, history, model.keras", path=True)
     train_filenames: list[str] = option([], "lists of training images", path=True)
+    train_weights: list[float] = option(
+        [], "how often each list's faces are drawn in an epoch, fractions allowed (default: once)"
+    )
     held_out_share: float = option(0.0, "share of the training faces left out, for calibration")
     eval_filenames: list[str] = option([], "lists of validation images", path=True)
     reference_shape_path: str = option("", "reference shape (default: computed)", path=True)
@@ -27,7 +32,9 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
 
     model: str = option("musica", "musica or mdm")
     landmark_count: int = option(98, "number of landmarks")
-    patch_indices: list[int] | None = option(None, "patch points (default: the scheme's)")
+    patch_indices: list[int] | list[list[int]] | None = option(
+        None, "patch points, or a list of them for each iteration (default: the scheme's)"
+    )
     patch_count: int | None = option(None, "picks the scheme's patch points by their number")
     levels: list[int] = option([2, 1, 0], "pyramid level of each iteration")
     patch_size: int = option(14, "side of a patch in pixels")
@@ -37,12 +44,20 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     initializer: str = option("release", "release, or the name of a Keras initializer")
     box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
     margin: float = option(MARGIN, "margin of the crop, as a share of the box's sides")
+    preprocessing: str = option("release", "release, or area: antialiased squares")
 
     loss: str = option("l1", "l1 or normalised_rmse", any_case=True)
     error_weight: float = option(0.05, "weight of the error estimate's loss")
-    optimizer: str = option("adam", "adam is the one there is", any_case=True)
-    initial_learning_rate: float = option(1e-3, "learning rate of the first step")
+    iteration_weights: list[float] = option(
+        [], "weights of the iterations' losses (default: 1 each)"
+    )
+    initial_learning_rate: float = option(
+        1e-3, "learning rate of the first step, or after the warm-up"
+    )
     learning_rate_schedule: str = option("staircase", "staircase or cosine (down to 0)")
+    learning_rate_warmup_steps: int = option(
+        0, "cosine: steps in which the rate rises from a tenth"
+    )
     learning_rate_decay_factor: float = option(0.1, "staircase: factor of each stair")
     learning_rate_decay_steps: int = option(15000, "staircase: steps of each stair")
     adam_epsilon: float = option(1e-8, "Adam's epsilon")
@@ -50,6 +65,10 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     precision: str = option("float32", "float32, or mixed_bfloat16: quicker where the CPU has it")
     batch_size: int = option(128, "faces per step")
     echo: int = option(1, "in how many successive steps a prepared face is used")
+    workers: int | None = option(
+        None, "processes that prepare faces, 0 or 1: this one does (default: one for each core)"
+    )
+    cache_gigabytes: float = option(CACHE_GIGABYTES, "memory for images that were read")
     max_steps: int = option(100000, "steps of the run")
     num_epochs: int | None = option(None, "at most so many passes over the training faces")
     checkpoint_steps: int = option(300, "steps between checkpoints and validations")
@@ -60,9 +79,17 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     )
 
 
+def import_tensorflow() -> None:
+    """Imports TensorFlow as a training needs it."""
+    # On CPUs without AVX-512 TensorFlow leaves oneDNN off, with which training is twice as fast:
+    # 303 faces/s instead of 157 on an AMD EPYC. It is read once, when TensorFlow is imported.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    command.import_tensorflow()
+
+
 def train(config: TrainConfig) -> None:
     """Trains as configured; TensorFlow is imported here, not before."""
-    command.import_tensorflow()
+    import_tensorflow()
     from musica.training.trainer import train_and_evaluate
 
     train_and_evaluate(config)

@@ -1,11 +1,10 @@
-"""Annotated faces on disk -> tf.data batches of what the models take.
+"""Annotated faces on disk -> arrays of what the models take.
 
 Sample order and augmentation are functions of the seed and the position in the run alone, so a
-resumed run sees exactly the faces an uninterrupted one would.
+resumed run sees exactly the faces an uninterrupted one would, whoever prepares them.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -15,14 +14,11 @@ from musica.files.annotated_faces import AnnotatedFace
 from musica.geometry import crops
 from musica.geometry.landmarks import SCHEMES
 from musica.preprocessing import release_pyramid
-from musica.training.augment import AUGMENTED_PART, AugmentConfig, augment
+from musica.training.augment import AugmentConfig, augment
+from musica.training.face_crops import PREPROCESSING
+from musica.training.face_parts import FaceParts
 
-# More threads of Python wait for each other longer than they work.
-PARALLEL_BATCHES = 1
-# Decoding whole photographs takes longer than all the rest, so what was cut out of them is kept.
-KEPT_BYTES = 4 << 30
-# Prepared faces that are kept for the batches to come, if each is used in several.
-KEPT_SAMPLES = 512
+CACHE_GIGABYTES = 4.0
 
 
 class FaceSamples:
@@ -36,8 +32,14 @@ class FaceSamples:
         levels: number of pyramid levels.
         box_size: the box's longer side in crop pixels.
         margin: share of the box's side added on each side.
-        echo: in how many successive batches a prepared face is used (Choi et al., "Faster Neural
-            Network Training with Data Echoing", 2019); divides the batch size.
+        preprocessing: a key of ``face_crops.PREPROCESSING``.
+        weights: how often each face is drawn in an epoch, on average, fractions allowed; every
+            face once if None.
+        cache_gigabytes: memory for the parts of images that were read.
+
+    Raises:
+        InputError: faces are mirrored, but their number of landmarks has no scheme; or the weights
+            draw no face.
     """
 
     def __init__(
@@ -49,28 +51,53 @@ class FaceSamples:
         levels: int = release_pyramid.LEVELS,
         box_size: int = crops.BOX_SIZE,
         margin: float = crops.MARGIN,
-        echo: int = 1,
+        preprocessing: str = "release",
+        weights: Sequence[float] | None = None,
+        cache_gigabytes: float = CACHE_GIGABYTES,
     ):
         self.faces = list(faces)
         self.reference_shape = np.asarray(reference_shape, np.float64)
         self.augmentation = augmentation
         self.seed = seed
-        self.levels = levels
-        self.box_size = box_size
-        self.margin = margin
-        self.echo = echo
-        self._echoed = lru_cache(maxsize=KEPT_SAMPLES)(self.sample)
+        self.crops = PREPROCESSING[preprocessing](levels, box_size, margin)
+        self.parts = FaceParts(self.crops, cache_gigabytes * 2**30)
         scheme = SCHEMES.get(len(self.reference_shape))
         self.mirror_order = None if scheme is None else scheme.mirror
         if augmentation and augmentation.mirror_probability and self.mirror_order is None:
             raise InputError("mirroring needs a scheme with 68 or 98 landmarks")
-        self._order = lru_cache(maxsize=2)(self._shuffled)
-        self._kept: dict[tuple, np.ndarray] = {}
-        self._kept_bytes = 0
+        self._weights = None if weights is None else np.asarray(weights, np.float64)
+        self.epoch_length = epoch_length(len(self.faces), weights)
+        if not self.epoch_length:
+            raise InputError("the weights of the faces draw no face in an epoch")
+        # The last epoch that was asked for, and its order.
+        self._order = (-1, np.array([], np.int64))
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        """The order of the faces in one pass over them."""
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.faces))
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the arrays of a face: of each level, then of initial and true landmarks."""
+        sides = [self.crops.side(level) for level in range(self.crops.levels)]
+        return [*((side, side, 3) for side in sides), *[self.reference_shape.shape] * 2]
+
+    def face_number(self, position: int) -> int:
+        """Which face stands at a position of the run."""
+        epoch, place = divmod(position, self.epoch_length)
+        if self.augmentation is None:
+            return place
+        if self._order[0] != epoch:
+            self._order = (epoch, self._drawn(epoch))
+        return int(self._order[1][place])
+
+    def _drawn(self, epoch: int) -> np.ndarray:
+        """The faces of one epoch, in their order."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.faces))
+        if self._weights is None:
+            return order
+        # Systematic sampling: steps of one along the faces' weights, which are laid end to end, so
+        # that a face of weight 2.3 is drawn two or three times.
+        ends = np.cumsum(self._weights[order])
+        steps = (np.arange(self.epoch_length) + rng.random()) * (ends[-1] / self.epoch_length)
+        return rng.permutation(order[np.searchsorted(ends[:-1], steps, side="right")])
 
     def sample(self, position: int) -> tuple[np.ndarray, ...]:
         """Prepares the face at a position of the run.
@@ -82,8 +109,8 @@ class FaceSamples:
         Raises:
             InputError: the image is unreadable, or its box lies outside it.
         """
-        epoch, place = divmod(int(position), len(self.faces))
-        face = self.faces[place if self.augmentation is None else self._order(epoch)[place]]
+        epoch, place = divmod(position, self.epoch_length)
+        face = self.faces[self.face_number(position)]
         try:
             return self._prepared(face, np.random.default_rng([self.seed, epoch, place]))
         except InputError as error:
@@ -94,112 +121,31 @@ class FaceSamples:
         if self.augmentation is None:
             image, landmarks, box = image_files.read_image(face.image), face.landmarks, face.box
         else:
+            part = self.parts.load(face)
             image, landmarks, box = augment(
-                *self.load(face),
-                rng,
-                self.augmentation,
-                self.mirror_order,
-                self.box_size,
-                self.margin,
+                *part, rng, self.augmentation, self.mirror_order, self.crops
             )
-        # PORT: the release crops slightly differently in training than in inference.
-        crop = crops.crop_of_box(box, self.margin, self.box_size)
-        pixels = release_pyramid.normalise(release_pyramid.crop_image(image, crop))
+        crop = self.crops.crop(box)
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
         truth = crop.to_crop(landmarks).astype(np.float32)
-        return (*release_pyramid.pyramid(pixels, self.levels), initial, truth)
+        return (*self.crops.pyramid(image, crop), initial, truth)
 
-    def load(self, face: AnnotatedFace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Reads the part of a face's image that training sees: twice its box, as the release.
+    def write(self, position: int, arrays: Sequence[np.ndarray]) -> None:
+        """Writes what ``sample`` returns into float32 arrays of the shapes ``shapes``.
 
-        Returns:
-            The part, (H, W, 3) uint8, and the landmarks and the box in it.
+        Levels are padded with zeros at the bottom and the right (``METHOD.md`` section 1, step 8);
+        the one channel of a grey face is repeated.
 
         Raises:
-            InputError: the image is unreadable, or its box lies outside it.
+            InputError: as ``sample``.
         """
-        half = AUGMENTED_PART * (face.box[2:] - face.box[:2] + 1) / 2
-        centre = (face.box[:2] + face.box[2:]) / 2
-        left, top = np.floor(centre - half).astype(int).clip(0)
-        right, bottom = np.ceil(centre + half).astype(int) + 1
-        key = (face.image, left, top, right, bottom)
-        if (part := self._kept.get(key)) is None:
-            part = image_files.read_image(face.image)[
-                top : max(bottom, 0), left : max(right, 0)
-            ].copy()
-            if not part.size:
-                raise InputError("the box lies outside the image")
-            if self._kept_bytes + part.nbytes <= KEPT_BYTES:
-                self._kept[key] = part
-                self._kept_bytes += part.nbytes
-        return part, face.landmarks - [top, left], face.box - [left, top, left, top]
-
-    def batch(self, number: int, batch_size: int) -> tuple[np.ndarray, ...]:
-        """Prepares a batch: what ``sample`` returns, stacked, the levels padded to one size.
-
-        Zeros at the bottom and the right (``METHOD.md`` section 1, step 8).
-        """
-        first = number * batch_size // self.echo
-        last = first + batch_size
-        if self.augmentation is None:
-            last = min(last, len(self.faces))
-        sample = self.sample if self.echo == 1 else self._echoed
-        faces = [sample(position) for position in range(first, last)]
-        *levels, initial, truth = zip(*faces, strict=True)
-        sizes = [padded_size(level, self.box_size, self.margin) for level in range(self.levels)]
-        padded = [
-            release_pyramid.pad_batch(images, size)
-            for images, size in zip(levels, sizes, strict=True)
-        ]
-        return (*padded, np.stack(initial), np.stack(truth))
+        for part, array in zip(self.sample(position), arrays, strict=True):
+            rows, columns = part.shape[:2]
+            array[:rows, :columns] = part
+            array[rows:] = 0
+            array[:rows, columns:] = 0
 
 
-def padded_size(level: int, box_size: int, margin: float) -> int:
-    """Side of the square that every training crop of this level fits into, in pixels.
-
-    Rounding makes a crop a little longer than (1 + 2 margin) box_size, by a share that is largest
-    for small boxes and below 1/32.
-    """
-    finest = int(np.ceil(box_size * (1 + 2 * margin) * 33 / 32))
-    return -(-finest // 2**level)
-
-
-def batches(samples: FaceSamples, batch_size: int, first: int = 0, end: int | None = None):
-    """Batches ``first`` to ``end`` of a training run, or one pass over validation faces.
-
-    Args:
-        samples: the faces.
-        batch_size: faces per batch.
-        first: how many batches of the run are already done.
-        end: how many batches the run has, or None for one pass over the faces.
-
-    Returns:
-        A tf.data dataset of (inputs, truth): ``{"pyramid": [(B, S_l, S_l, 3), ...], "initial":
-        (B, N, 2)}`` and (B, N, 2), float32. Levels are zero-padded at the bottom and the right to
-        one size, so that a training step is compiled once.
-    """
-    import tensorflow as tf
-
-    if end is None:
-        end = -(-len(samples.faces) // batch_size)
-    count = len(samples.reference_shape)
-    sizes = [
-        padded_size(level, samples.box_size, samples.margin) for level in range(samples.levels)
-    ]
-    shapes = [(None, size, size, 3) for size in sizes] + [(None, count, 2)] * 2
-
-    def prepared(batch):
-        arrays = tf.numpy_function(
-            lambda number: samples.batch(int(number), batch_size),
-            [batch],
-            [tf.float32] * len(shapes),
-        )
-        for array, shape in zip(arrays, shapes, strict=True):
-            array.set_shape(shape)
-        return {"pyramid": tuple(arrays[:-2]), "initial": arrays[-2]}, arrays[-1]
-
-    return (
-        tf.data.Dataset.range(first, end)
-        .map(prepared, num_parallel_calls=PARALLEL_BATCHES, deterministic=True)
-        .prefetch(1)
-    )
+def epoch_length(count: int, weights: Sequence[float] | None) -> int:
+    """How many faces are drawn in an epoch of ``count`` faces."""
+    return count if weights is None else round(sum(weights))

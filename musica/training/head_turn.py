@@ -47,29 +47,29 @@ class HeadTurn:
         return self._to_image(place)
 
     @property
-    def _angles(self):
+    def _angles(self) -> tuple[np.ndarray, np.ndarray]:
         """Cosines and sines of (yaw, pitch)."""
         angles = np.deg2rad([self.yaw, self.pitch])
         return np.cos(angles), np.sin(angles)
 
-    def _to_face(self, points):
+    def _to_face(self, points: np.ndarray) -> np.ndarray:
         """Pixels -> units of the box's sides from its centre."""
         return (points - self._centre) / self._sides
 
-    def _to_image(self, places):
+    def _to_image(self, places: np.ndarray) -> np.ndarray:
         """The inverse of ``_to_face``."""
         return places * self._sides + self._centre
 
     @property
-    def _centre(self):
+    def _centre(self) -> np.ndarray:
         return (self.box[:2] + self.box[2:]) / 2
 
     @property
-    def _sides(self):
+    def _sides(self) -> np.ndarray:
         return self.box[2:] - self.box[:2] + 1
 
 
-def _depth(places):
+def _depth(places: np.ndarray) -> np.ndarray:
     """Depth (..., 1) at places (..., 2)."""
     head = HEAD_DEPTH * np.exp(-np.square(places / HEAD_SIZE).sum(-1, keepdims=True))
     from_nose = (places - NOSE_PLACE) / NOSE_SIZE

@@ -1,5 +1,7 @@
 """Adam as the release ran it."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -11,7 +13,7 @@ class Adam(keras.optimizers.Adam):
     makes a training step on a CPU about a tenth faster.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Updates one variable, float32, by its gradient of the same shape."""
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations.value + 1, tf.float32)

@@ -4,16 +4,17 @@ A step sees the same faces as on one device, each replica its part of the batch,
 means over the whole batch: the number of devices changes the speed, not the result.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.callbacks import CallbackList
 
 from musica.errors import InputError
-from musica.training import dataset
+from musica.training.batches import Batches
+from musica.training.dataset import FaceSamples
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
 
@@ -73,62 +74,72 @@ def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
         raise InputError("the workers do not find the same checkpoints: train_dir must be shared")
 
 
+@contextmanager
 def batches(
     strategy: tf.distribute.Strategy,
-    samples: dataset.FaceSamples,
+    samples: FaceSamples,
     batch_size: int,
-    first: int = 0,
-    end: int | None = None,
-) -> tf.data.Dataset:
-    """What ``dataset.batches`` gives, for all replicas.
+    numbers: Sequence[int] | None = None,
+    echo: int = 1,
+    workers: int = 1,
+) -> Iterator[Any]:
+    """Gives the batches of ``Batches`` to all replicas; the context ends the workers.
 
-    A training batch is split evenly, in order; a worker prepares only the parts of its replicas.
+    A training batch is split evenly, in order; a process prepares only the parts of its replicas.
     Validation faces, whose last batch need not be even, go to every replica, which changes no mean.
 
+    Args:
+        strategy: from ``create``.
+        samples: the faces.
+        batch_size: faces per batch of all replicas.
+        numbers: as for ``Batches``.
+        echo: as for ``Batches``; 1 if there are several replicas.
+        workers: as for ``Batches``, in every process.
+
+    Yields:
+        A dataset, distributed if there are several replicas.
+
     Raises:
-        InputError: the replicas cannot share a batch evenly.
+        InputError: the replicas cannot share a batch evenly, or a face cannot be used.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise InputError(f"batch_size {batch_size} cannot be shared evenly by {replicas} replicas")
-    if replicas == 1:
-        return dataset.batches(samples, batch_size, first, end)
+    with ExitStack() as stack:
 
-    def own(context: tf.distribute.InputContext):
-        local = replicas // context.num_input_pipelines
-        if end is None:
-            whole = dataset.batches(samples, batch_size)
-            return whole.flat_map(lambda *batch: tf.data.Dataset.from_tensors(batch).repeat(local))
-        parts = _Parts(samples, local, replicas, context.input_pipeline_id * local)
-        own_samples = cast(dataset.FaceSamples, parts)  # by what they can do
-        return dataset.batches(own_samples, batch_size // replicas, first * local, end * local)
+        def own(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            local = replicas // context.num_input_pipelines
+            if numbers is None:
+                whole = stack.enter_context(Batches(samples, batch_size, workers=workers)).dataset()
+                return whole.flat_map(
+                    lambda *data: tf.data.Dataset.from_tensors(data).repeat(local)
+                )
+            parts = own_parts(numbers, replicas, local, context.input_pipeline_id)
+            prepared = Batches(samples, batch_size // replicas, parts, workers=workers)
+            return stack.enter_context(prepared).dataset()
 
-    return strategy.distribute_datasets_from_function(own)
+        if replicas == 1:
+            yield stack.enter_context(
+                Batches(samples, batch_size, numbers, echo, workers)
+            ).dataset()
+        else:
+            yield strategy.distribute_datasets_from_function(own)
 
 
-class _Parts:
-    """Samples as one worker sees them: of every batch the parts of its own replicas.
+def own_parts(numbers: Sequence[int], replicas: int, local: int, process: int) -> list[int]:
+    """The parts of batches that one process prepares.
 
     Args:
-        samples: the samples.
-        local: replicas of this worker.
-        replicas: replicas of all workers.
-        offset: replicas of the workers before it.
+        numbers: of the batches.
+        replicas: parts of a batch.
+        local: replicas of each process.
+        process: which process.
+
+    Returns:
+        The numbers of its parts, as if the run were cut into parts.
     """
-
-    def __init__(self, samples: dataset.FaceSamples, local: int, replicas: int, offset: int):
-        self._samples = samples
-        self._local = local
-        self._replicas = replicas
-        self._offset = offset
-
-    def __getattr__(self, name: str):
-        return getattr(self._samples, name)
-
-    def batch(self, number: int, part_size: int):
-        """Prepares this worker's part ``number``."""
-        step, place = divmod(number, self._local)
-        return self._samples.batch(step * self._replicas + self._offset + place, part_size)
+    first = process * local
+    return [number * replicas + first + place for number in numbers for place in range(local)]
 
 
 def fit(
@@ -136,7 +147,7 @@ def fit(
     strategy: tf.distribute.Strategy,
     data: tf.data.Dataset,
     validation_data: tf.data.Dataset | None,
-    callbacks: list,
+    callbacks: list[keras.callbacks.Callback],
     initial_epoch: int,
     epochs: int,
     steps_per_epoch: int,
@@ -148,8 +159,8 @@ def fit(
     it, where it averages scalars over an axis. Arguments as for ``fit``.
     """
 
-    def compiled(step):
-        def run(batch):
+    def compiled(step: Callable) -> Callable:
+        def run(batch: Any) -> dict[str, Any]:
             logs = strategy.run(step, args=(batch,))
             return {name: strategy.reduce("MEAN", logs[name], axis=None) for name in logs}
 

@@ -7,7 +7,7 @@ from tiny_faces import blobs
 from musica.errors import InputError
 from musica.geometry import crops
 from musica.preprocessing import release_pyramid
-from musica.training import augment
+from musica.training import appearance, augment
 from musica.training.augment import AugmentConfig
 
 LANDMARKS = np.array([[30, 30], [32, 68], [50, 49], [66, 34], [68, 66]], float)
@@ -191,7 +191,7 @@ def test_a_share_of_the_faces_is_rotated_further():
 def test_coarsened_faces_lose_detail_and_stay_in_place():
     image = np.kron(np.array([[0, 255], [255, 0]] * 16), np.ones((2, 32)))  # stripes on a ramp
     image = np.stack([image] * 3, axis=-1).astype(np.uint8)
-    results = [augment.coarsen(image, rng) for rng in generators(50)]
+    results = [appearance.coarsen(image, rng) for rng in generators(50)]
     for result in results:
         assert result.shape == image.shape
         assert result.dtype == np.uint8
@@ -221,7 +221,7 @@ def test_clip_colours_follows_the_formula():
         values = image[..., channel] / 255
         values = np.where(values < low, 0, np.where(values > high, 1, values))
         expected[..., channel] = 255 * (values - values.min()) / values.max()
-    result = augment.clip_colours(image, np.random.default_rng(3))
+    result = appearance.clip_colours(image, np.random.default_rng(3))
     assert result.dtype == np.uint8
     np.testing.assert_allclose(result, expected, atol=0.5 + 1e-9)
 
@@ -231,16 +231,16 @@ def test_another_light_keeps_the_order_of_levels_and_brightens_a_side():
     image = np.stack([levels] * 3, axis=2)
     ratios = []
     for rng in generators(50):
-        lit = augment.relight(image, rng).astype(float)
+        lit = appearance.relight(image, rng).astype(float)
         assert lit.shape == image.shape and (np.diff(lit[:, 20], axis=0).mean(axis=0) > 0).all()
         ratios.append(lit[5, -1, 0] / lit[5, 0, 0])
-    assert 1 / augment.BRIGHTER_SIDE <= min(ratios) < 0.6 and 1.6 < max(ratios) <= 3.1
+    assert 1 / appearance.BRIGHTER_SIDE <= min(ratios) < 0.6 and 1.6 < max(ratios) <= 3.1
 
 
 def test_a_black_channel_stays_black():
     image = np.zeros((4, 4, 3), np.uint8)
     image[..., 0] = np.arange(16).reshape(4, 4) * 16
-    result = augment.clip_colours(image, np.random.default_rng(0))
+    result = appearance.clip_colours(image, np.random.default_rng(0))
     assert result[..., 0].max() == 255 and not result[..., 1:].any()
 
 
@@ -249,7 +249,7 @@ def test_the_occluder_is_one_rectangle_of_noise(zoom):
     canvas, image = np.array([60.0, 80.0]), np.full((60, 80, 3), 7, np.uint8)
     sides, centres = [], []
     for rng in generators(300):
-        result = augment.occlude(image, canvas, np.diag([zoom, zoom, 1.0]), rng)
+        result = appearance.occlude(image, canvas, np.diag([zoom, zoom, 1.0]), rng)
         rows, columns = np.nonzero((result != 7).any(axis=2))
         if not len(rows):
             continue  # rounded to nothing

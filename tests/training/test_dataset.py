@@ -8,9 +8,10 @@ from musica.errors import InputError
 from musica.files import annotated_faces, image_files, landmark_files
 from musica.geometry import crops
 from musica.preprocessing import release_pyramid
-from musica.training import dataset
 from musica.training.augment import AugmentConfig
+from musica.training.batches import Batches
 from musica.training.dataset import FaceSamples
+from musica.training.face_crops import ReleaseCrops
 
 REFERENCE = landmarks(99, 5)
 BOX_SIZE = 40  # small crops are quick
@@ -38,9 +39,14 @@ def samples(faces, **arguments):
     return FaceSamples(faces, REFERENCE, **{"box_size": BOX_SIZE, **arguments})
 
 
-def flat(batch):
-    inputs, truth = batch
-    return [np.asarray(a) for a in (*inputs["pyramid"], inputs["initial"], truth)]
+def batches(source, size, first=0, end=None, **arguments):
+    """The arrays of every batch of a dataset."""
+    numbers = None if end is None else range(first, end)
+    with Batches(source, size, numbers, **arguments) as prepared:
+        return [
+            [np.asarray(a) for a in (*inputs["pyramid"], inputs["initial"], truth)]
+            for inputs, truth in prepared.dataset()
+        ]
 
 
 def assert_same(first, second):
@@ -100,9 +106,9 @@ def test_no_usable_face_is_an_error(folder, tmp_path):
 
 def test_a_validation_pass_sees_every_face_once(faces):
     """In order, with shapes of the padded size, values of the pipeline's parts, and zeros."""
-    passed = [flat(batch) for batch in dataset.batches(samples(faces), 3)]
+    passed = batches(samples(faces), 3)
     assert [len(batch[-1]) for batch in passed] == [3, 3, 1]
-    sides = [dataset.padded_size(level, BOX_SIZE, 0.3) for level in range(3)]
+    sides = [ReleaseCrops(3, BOX_SIZE, 0.3).side(level) for level in range(3)]
     shapes = [*((side, side, 3) for side in sides), (5, 2), (5, 2)]
     prepared = []
     for batch in passed:
@@ -124,12 +130,12 @@ def test_a_validation_pass_sees_every_face_once(faces):
 def test_every_epoch_is_another_permutation(faces):
     """Faces are told apart by their truth, which is theirs alone where nothing is changed."""
     count = len(faces)
-    (batch,) = dataset.batches(samples(faces), count)
-    truths = flat(batch)[-1]
+    (batch,) = batches(samples(faces), count)
+    truths = batch[-1]
 
     def order(seed):
         shuffled = samples(faces, augmentation=PLAIN, seed=seed)
-        epochs = [flat(batch)[-1] for batch in dataset.batches(shuffled, count, 0, 4)]
+        epochs = [batch[-1] for batch in batches(shuffled, count, 0, 4)]
         same = (np.array(epochs)[:, :, None] == truths).all(axis=(3, 4))  # epoch, place, face
         assert (same.sum(axis=2) == 1).all()
         return same.argmax(axis=2).tolist()
@@ -144,8 +150,7 @@ def test_every_epoch_is_another_permutation(faces):
 def test_grey_faces_have_three_equal_channels(faces):
     grey = AugmentConfig(augment_probability=0, grey_probability=1)
     levels, in_colour = (
-        flat(next(iter(dataset.batches(samples(faces, augmentation=options), 2, 0, 1))))[:3]
-        for options in (grey, PLAIN)
+        batches(samples(faces, augmentation=options), 2, 0, 1)[0][:3] for options in (grey, PLAIN)
     )
     for level, coloured in zip(levels, in_colour, strict=True):
         np.testing.assert_allclose(level, level[..., [1, 2, 0]], atol=1e-5)
@@ -156,7 +161,7 @@ def test_grey_faces_have_three_equal_channels(faces):
 def test_augmentation_depends_on_seed_and_position_alone(faces):
     def run(seed, batch_size, end):
         source = samples(faces[:1], augmentation=AugmentConfig(augment_probability=1), seed=seed)
-        passed = [flat(batch) for batch in dataset.batches(source, batch_size, 0, end)]
+        passed = batches(source, batch_size, 0, end)
         return [np.concatenate(parts) for parts in zip(*passed, strict=True)]
 
     pairs, triples = run(4, 2, 3), run(4, 3, 2)  # the same six positions
@@ -168,9 +173,9 @@ def test_augmentation_depends_on_seed_and_position_alone(faces):
 
 def test_starting_later_is_skipping_batches(faces):
     source = samples(faces, augmentation=AugmentConfig(), seed=7)
-    run = [flat(batch) for batch in dataset.batches(source, 4, 0, 5)]
+    run = batches(source, 4, 0, 5)
     assert [len(batch[-1]) for batch in run] == [4] * 5  # batches run on across epochs
-    later = [flat(batch) for batch in dataset.batches(source, 4, 2, 5)]
+    later = batches(source, 4, 2, 5)
     assert len(later) == 3
     for first, second in zip(run[2:], later, strict=True):
         assert_same(first, second)
@@ -178,12 +183,12 @@ def test_starting_later_is_skipping_batches(faces):
 
 def test_echoed_faces_come_in_successive_batches(faces):
     options = {"augmentation": AugmentConfig(augment_probability=1), "seed": 7}
-    plain, echoed = samples(faces, **options), samples(faces, **options, echo=2)
-    halves = [flat(batch) for batch in dataset.batches(plain, 2, 0, 4)]
+    source = samples(faces, **options)
+    halves = batches(source, 2, 0, 4)
     for first in (0, 1):  # also where a run is resumed
-        batches = [flat(batch) for batch in dataset.batches(echoed, 4, first, 3)]
-        assert len(batches) == 3 - first
-        for number, batch in enumerate(batches, first):
+        echoed = batches(source, 4, first, 3, echo=2)
+        assert len(echoed) == 3 - first
+        for number, batch in enumerate(echoed, first):
             pairs = zip(halves[number], halves[number + 1], strict=True)
             assert_same(batch, [np.concatenate(pair) for pair in pairs])
 
@@ -191,7 +196,7 @@ def test_echoed_faces_come_in_successive_batches(faces):
 @pytest.mark.parametrize(("box_size", "margin"), [(142, 0.3), (64, 0.5)])
 def test_every_crop_fits_the_padded_size(box_size, margin):
     """Longer sides of 11 to 400 pixels, at several aspects and places."""
-    sizes = [dataset.padded_size(level, box_size, margin) for level in range(3)]
+    sizes = [ReleaseCrops(3, box_size, margin).side(level) for level in range(3)]
     for long in range(11, 401):
         # All aspects are tried in turn; square boxes always.
         for short in {long, max(11, int(long * (0.2 + 0.8 * (long % 7) / 6)))}:

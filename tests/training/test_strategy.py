@@ -48,6 +48,7 @@ def keys(tmp_path_factory):
         "batch_size": 4,
         "max_steps": 5,
         "checkpoint_steps": 2,
+        "workers": 1,
     }
 
 
@@ -135,14 +136,16 @@ def test_the_first_worker_alone_reports(runs):
     [(0, 1, [0, 2, 4, 6]), (1, 1, [1, 3, 5, 7]), (0, 2, [0, 1, 4, 5]), (1, 2, [2, 3, 6, 7])],
 )
 def test_parts_of_two_workers(worker, local, numbers):
-    samples = SimpleNamespace(batch=lambda number, size: (number, size))
-    parts = strategy._Parts(samples, local, 2 * local, worker * local)
-    assert [parts.batch(number, 3) for number in range(4)] == [(n, 3) for n in numbers]
+    assert strategy.own_parts(range(4 // local), 2 * local, local, worker) == numbers
 
 
 def test_an_uneven_batch_is_refused():
-    with pytest.raises(InputError, match=r"batch_size 8 .* 3 replicas"):
-        strategy.batches(SimpleNamespace(num_replicas_in_sync=3), None, 8)
+    three = SimpleNamespace(num_replicas_in_sync=3)
+    with (
+        pytest.raises(InputError, match=r"batch_size 8 .* 3 replicas"),
+        strategy.batches(three, None, 8),
+    ):
+        pass
 
 
 def test_workers_without_a_shared_folder_are_refused():

@@ -18,7 +18,7 @@ from tiny_faces import write_faces, write_list
 from musica.errors import InputError
 from musica.models.mdm import MDM
 from musica.models.musica import MuSiCa
-from musica.training import trainer
+from musica.training import building, trainer
 from musica.training.callbacks import AveragedWeights, Checkpoints, StopOnBadLoss
 from musica.training.cascade_training import CascadeTraining
 from musica.training.configuration import TrainConfig
@@ -47,6 +47,7 @@ def tiny(tmp_path_factory):
         "max_steps": STEPS,
         "checkpoint_steps": CHECKPOINT_STEPS,
         "learning_rate_decay_steps": 5,
+        "workers": 1,
     }
 
 
@@ -71,10 +72,10 @@ class Recorder(keras.callbacks.Callback):
 def uninterrupted(tiny, tmp_path_factory):
     """A complete run: its folder and the weights after every step."""
     folder = tmp_path_factory.mktemp("run")
-    recorder, summaries = Recorder(), trainer._summaries
+    recorder, summaries = Recorder(), trainer.summaries
     config = TrainConfig(**tiny, train_dir=str(folder), tensorboard_dir=str(folder / "tensorboard"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "_summaries", lambda *given: [*summaries(*given), recorder])
+        patch.setattr(trainer, "summaries", lambda *given: [*summaries(*given), recorder])
         assert trainer.train_and_evaluate(config) == folder / "model.keras"
     return folder, recorder.weights
 
@@ -144,7 +145,9 @@ def test_validation_uses_the_averages(uninterrupted, tiny):
     model = keras.models.load_model(folder / "model.keras")
     training = CascadeTraining(model, "l1", 0.05)
     training.compile(optimizer=Adam(0.0))
-    found = training.evaluate(trainer._validation(config, model), return_dict=True, verbose=0)
+    strategy = tf.distribute.get_strategy()
+    with trainer.validation_batches(config, model, strategy) as data:
+        found = training.evaluate(data, return_dict=True, verbose=0)
     last = history(folder)[-1]
     for name, value in found.items():
         np.testing.assert_allclose(last[f"val_{name}"], value, rtol=1e-4)
@@ -169,7 +172,7 @@ def test_tensorboard_has_curves_pictures_and_histograms(uninterrupted):
 KILLED_RUN = """
 import json, os, signal, sys
 import keras
-from musica.training import trainer
+from musica.training import building, trainer
 from musica.train import TrainConfig
 
 class Kill(keras.callbacks.Callback):
@@ -177,7 +180,7 @@ class Kill(keras.callbacks.Callback):
         if int(self.model.optimizer.iterations) == 5:
             os.kill(os.getpid(), signal.SIGKILL)
 
-trainer._summaries = lambda *given: [Kill()]
+trainer.summaries = lambda *given: [Kill()]
 trainer.train_and_evaluate(TrainConfig(**json.loads(sys.argv[1])))
 """
 
@@ -309,16 +312,16 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
     path = str(uninterrupted[0] / "model.keras")
     pretrained = keras.models.load_model(path)
     config = TrainConfig(**tiny, pretrained_model_checkpoint_path=path)
-    model = trainer._build_model(config, [])
+    model = building.build_model(config, [])
     assert_close([w.numpy() for w in model.weights], [w.numpy() for w in pretrained.weights], 0)
     assert (
         model.settings.reference_shape == pretrained.settings.reference_shape
     )  # which its weights were made for
     with pytest.raises(InputError, match="do not fit"):
-        trainer._build_model(dataclasses.replace(config, hidden_size=8), [])
+        building.build_model(dataclasses.replace(config, hidden_size=8), [])
     absent = dataclasses.replace(config, pretrained_model_checkpoint_path="absent.keras")
     with pytest.raises(InputError, match=r"absent\.keras"):
-        trainer._build_model(absent, [])
+        building.build_model(absent, [])
 
 
 @pytest.mark.parametrize(
@@ -329,7 +332,14 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
         ("train_filenames", []),
         ("model", "muscia"),
         ("loss", "l2"),
-        ("optimizer", "sgd"),
+        ("preprocessing", "sharp"),
+        ("workers", -1),
+        ("cache_gigabytes", -1.0),
+        ("train_weights", [1.0, 2.0]),
+        ("train_weights", [0.0]),
+        ("iteration_weights", [1.0, -1.0]),
+        ("iteration_weights", [1.0]),
+        ("learning_rate_warmup_steps", STEPS),
         ("learning_rate_schedule", "linear"),
         ("initializer", "absent"),
         ("batch_size", 0),
@@ -353,16 +363,16 @@ def test_bad_values_are_named(key, value, tiny, tmp_path):
 
 def test_patch_count_picks_the_schemes_points(tiny):
     config = TrainConfig(**{**tiny, "patch_indices": None, "patch_count": 17})
-    assert trainer._patch_indices(config) == tuple(range(0, 68, 4))
+    assert building.patch_indices(config) == tuple(range(0, 68, 4))
     with pytest.raises(InputError, match="patch_count"):
-        trainer._patch_indices(dataclasses.replace(config, patch_count=5))
+        building.patch_indices(dataclasses.replace(config, patch_count=5))
 
 
 def test_num_epochs_limits_the_run(tiny):
     config = TrainConfig(**{**tiny, "num_epochs": 3, "max_steps": 100})
-    assert trainer._length(config, faces=9) == 7  # 27 faces in batches of 4
-    assert trainer._length(dataclasses.replace(config, max_steps=5), faces=9) == 5
-    assert trainer._length(dataclasses.replace(config, num_epochs=None), faces=9) == 100
+    assert trainer.run_length(config, faces=9) == 7  # 27 faces in batches of 4
+    assert trainer.run_length(dataclasses.replace(config, max_steps=5), faces=9) == 5
+    assert trainer.run_length(dataclasses.replace(config, num_epochs=None), faces=9) == 100
 
 
 @pytest.mark.parametrize(
@@ -378,15 +388,15 @@ def test_num_epochs_limits_the_run(tiny):
 )
 def test_epochs_end_in_checkpoints(done, total, first, end, steps, tiny):
     expected = {"initial_epoch": first, "epochs": end, "steps_per_epoch": steps}
-    assert trainer._epochs(TrainConfig(**tiny), done, total) == expected
+    assert trainer.epochs(TrainConfig(**tiny), done, total) == expected
 
 
 def test_learning_rates(tiny):
     config = TrainConfig(**{**tiny, "learning_rate_decay_steps": 10, "max_steps": 40})
-    stairs = trainer._learning_rate(config)
+    stairs = building.learning_rate(config)
     for step, rate in ((0, 1e-3), (9, 1e-3), (10, 1e-4), (25, 1e-5)):
         np.testing.assert_allclose(stairs(step), rate, rtol=1e-5)
-    cosine = trainer._learning_rate(dataclasses.replace(config, learning_rate_schedule="cosine"))
+    cosine = building.learning_rate(dataclasses.replace(config, learning_rate_schedule="cosine"))
     for step, rate in ((0, 1e-3), (20, 5e-4), (40, 0)):
         np.testing.assert_allclose(cosine(step), rate, atol=1e-9)
 

@@ -1,0 +1,121 @@
+"""From a training configuration to the model, its loss and its optimizer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from musica.errors import InputError
+from musica.files import reference_shape_files
+from musica.files.annotated_faces import AnnotatedFace
+from musica.geometry import reference_shape
+from musica.geometry.landmarks import scheme_for
+from musica.models.loading import load_keras_model
+from musica.models.mdm import MDM
+from musica.models.musica import MuSiCa
+from musica.training.cascade_training import CascadeTraining
+from musica.training.configuration import TrainConfig
+from musica.training.optimizer import Adam
+
+# The rate at the first step of a warm-up, as a share of the rate after it.
+WARMUP_START = 0.1
+
+
+def build_training(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> CascadeTraining:
+    """Builds the configured model with its loss and its optimizer.
+
+    Args:
+        config: the configuration.
+        faces: the training faces, of which the reference shape may be made.
+
+    Raises:
+        InputError: the configuration or a file that it names cannot be used.
+    """
+    training = CascadeTraining(
+        build_model(config, faces), config.loss, config.error_weight, config.iteration_weights
+    )
+    optimizer = Adam(learning_rate(config), epsilon=config.adam_epsilon)
+    optimizer.build(training.trainable_variables)
+    training.compile(optimizer=optimizer, jit_compile=False)
+    return training
+
+
+def build_model(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> keras.Model:
+    """Builds the configured model, with the weights of an earlier one if asked for.
+
+    Arguments and errors as for ``build_training``.
+    """
+    path = config.pretrained_model_checkpoint_path
+    pretrained = load_keras_model(path) if path else None
+    shared: dict[str, Any] = {
+        "landmark_count": config.landmark_count,
+        "patch_indices": patch_indices(config),
+        "patch_size": config.patch_size,
+        "hidden_size": config.hidden_size,
+        "kernel_initializer": None if config.initializer == "release" else config.initializer,
+        "reference_shape": _reference_shape(config, faces, pretrained),
+        "dtype": config.precision,
+    }
+    if config.model == "mdm":
+        model = MDM(**shared)
+    else:
+        model = MuSiCa(
+            **shared,
+            levels=config.levels,
+            preprocessing=config.preprocessing,
+            use_attention=config.use_attention,
+            patch_dropout=config.patch_dropout,
+            box_size=config.box_size,
+            margin=config.margin,
+        )
+    if pretrained is not None:
+        try:
+            model.set_weights(pretrained.get_weights())
+        except ValueError as error:
+            raise InputError(f"{path}: its weights do not fit the configured model") from error
+    return model
+
+
+def patch_indices(config: TrainConfig) -> Sequence[int] | Sequence[Sequence[int]] | None:
+    """The patch points: named, or the scheme's for their number, or None for its default.
+
+    Raises:
+        InputError: the scheme has no choice of so many.
+    """
+    if config.patch_indices is not None or config.patch_count is None:
+        return config.patch_indices
+    known = scheme_for(config.landmark_count).patch_indices
+    if config.patch_count not in known:
+        raise InputError(f"patch_count must be one of {sorted(known)}, or give patch_indices")
+    return known[config.patch_count]
+
+
+def learning_rate(config: TrainConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate's schedule."""
+    rate, warmup = config.initial_learning_rate, config.learning_rate_warmup_steps
+    if config.learning_rate_schedule == "cosine" and warmup:
+        return keras.optimizers.schedules.CosineDecay(
+            WARMUP_START * rate, config.max_steps - warmup, warmup_target=rate, warmup_steps=warmup
+        )
+    if config.learning_rate_schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(rate, config.max_steps)
+    return keras.optimizers.schedules.ExponentialDecay(
+        rate,
+        config.learning_rate_decay_steps,
+        config.learning_rate_decay_factor,
+        staircase=True,
+    )
+
+
+def _reference_shape(
+    config: TrainConfig, faces: Sequence[AnnotatedFace], pretrained: keras.Model | None
+) -> Any:
+    """Reads the reference shape, takes it from the model to start from, or computes it."""
+    if config.reference_shape_path:
+        return reference_shape_files.read_reference_shape(
+            config.reference_shape_path, config.landmark_count
+        )
+    if pretrained is not None and pretrained.settings.reference_shape is not None:
+        return pretrained.settings.reference_shape
+    landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
+    return reference_shape.reference_shape(landmarks, boxes, config.box_size)
