@@ -162,7 +162,8 @@ def _opened(source: str, camera: int | None) -> cv2.VideoCapture:
     # Of OpenCV's ways to read a file this one takes a name literally.
     capture = cv2.VideoCapture(utf8_path(source), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise InputError(f"{source}: {UNREADABLE}")
+        fault = "cannot be reached, or is not a video" if is_address(source) else UNREADABLE
+        raise InputError(f"{source}: {fault}")
     width, height = (
         capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )

@@ -163,7 +163,7 @@ def test_addresses_are_read(tmp_path, server):
         frames, fault, _ = levels(address)
         np.testing.assert_allclose(frames[:, 0], np.array(TIMES) / 1000, atol=1e-9)
         assert fault is None
-    with pytest.raises(InputError, match=r"absent\.mkv: not a video"):
+    with pytest.raises(InputError, match=r"absent\.mkv: cannot be reached"):
         FrameReader(f"{server}/absent.mkv")
 
 
