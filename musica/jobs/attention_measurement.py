@@ -1,6 +1,5 @@
 """How a model's patch attention weighs its patches, and what each patch is worth."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from musica.cli.progress import progress_bar
 from musica.errors import InputError
 from musica.evaluation import metrics
 from musica.files import annotated_faces
@@ -55,14 +55,13 @@ def measure(model: "MuSiCa", samples: "FaceSamples", batch_size: int) -> Measure
     Raises:
         InputError: no face is usable.
     """
-    import keras
     import tensorflow as tf
 
     from musica.preprocessing.release_pyramid import pad_batch
 
     run = tf.function(model, reduce_retracing=True)
     total = len(samples.faces)
-    bar = keras.utils.Progbar(total, unit_name="face", verbose=int(sys.stdout.isatty()))
+    bar = progress_bar(total, "face")
     results = []
     for start in range(0, total, batch_size):
         listed = range(start, min(start + batch_size, total))
@@ -78,7 +77,7 @@ def measure(model: "MuSiCa", samples: "FaceSamples", batch_size: int) -> Measure
             ]
             errors = metrics.nme(landmarks[-1], truth), np.stack(closed, axis=1)
             results.append((positions, *attention(model, inputs, landmarks), *errors))
-        bar.add(len(listed))
+        bar.update(len(listed))
     if not results:
         raise InputError("no face is usable")
     return Measurements(*map(np.concatenate, zip(*results, strict=True)))
@@ -131,7 +130,7 @@ def _spread_out(values: np.ndarray, places: np.ndarray, count: int) -> np.ndarra
     return result
 
 
-def _closing_each(model) -> Iterator[None]:
+def _closing_each(model: "MuSiCa") -> Iterator[None]:
     """Closes one patch after the other: the recurrent layer no longer sees its features."""
     kernels = [step.recurrent.kernel for step in model.steps]
     opened = [kernel.numpy() for kernel in kernels]

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -163,7 +163,7 @@ def _table(summary: dict) -> str:
     return text.getvalue()
 
 
-def _draw_mean_face(model, relative: np.ndarray, summary: dict, path: Path) -> None:
+def _draw_mean_face(model: "MuSiCa", relative: np.ndarray, summary: dict, path: Path) -> None:
     """Draws the reference shape, its patch points coloured by weight, then by NME rise."""
     shape = np.array(model.settings.reference_shape)
     count = len(relative)
@@ -186,7 +186,14 @@ def _draw_mean_face(model, relative: np.ndarray, summary: dict, path: Path) -> N
     _save(figure, path)
 
 
-def _draw_face(crop, points, relative, limit: float, name: str, path: Path) -> None:
+def _draw_face(
+    crop: np.ndarray,
+    points: np.ndarray,
+    relative: np.ndarray,
+    limit: float,
+    name: str,
+    path: Path,
+) -> None:
     """Draws a face's crop, the points of its patches coloured by weight."""
     figure, panels = _panels(len(relative))
     picture = np.broadcast_to(crop, (*crop.shape[:2], 3))
@@ -212,7 +219,7 @@ def _panels(count: int) -> tuple:
     return figure, panels
 
 
-def _marks(axes, points: np.ndarray, values: np.ndarray, limit: float):
+def _marks(axes: Any, points: np.ndarray, values: np.ndarray, limit: float) -> Any:
     """Dots at points (y, x), coloured by values: blue below 0, red above."""
     return axes.scatter(
         points[:, 1],
@@ -228,13 +235,13 @@ def _marks(axes, points: np.ndarray, values: np.ndarray, limit: float):
     )
 
 
-def _scale(figure, marks, panels, label: str) -> None:
+def _scale(figure: Any, marks: Any, panels: Any, label: str) -> None:
     """Says under the panels what the colours of their dots mean."""
     aspect = 15 * len(panels)
     figure.colorbar(marks, ax=list(panels), location="bottom", label=label, aspect=aspect)
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: Any, path: Path) -> None:
     """Writes a figure in all formats."""
     for kind in FORMATS:
         with writing.replacing(path.with_name(f"{path.name}.{kind}")) as temporary:

@@ -1,5 +1,7 @@
 """One iteration of the cascade."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -54,10 +56,10 @@ class CascadeStep(keras.layers.Layer):
         hidden_size: int = 512,
         use_attention: bool = True,
         predicts_error: bool = True,
-        kernel_initializer="lecun_normal",
+        kernel_initializer: Any = "lecun_normal",
         patch_dropout: float = 0.0,
         predicts_gain: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
         self.landmark_count = landmark_count
@@ -118,7 +120,7 @@ class CascadeStep(keras.layers.Layer):
             else None
         )
 
-    def build(self, *input_shapes):
+    def build(self, *input_shapes: Any) -> None:
         """Creates all weights; they depend on the arguments alone."""
         self.extractor.build()
         self.encoder.build()
@@ -131,15 +133,15 @@ class CascadeStep(keras.layers.Layer):
             self.stop_predictor.build()
         self.built = True
 
-    def call(self, image, centres, hidden):
+    def call(self, image: Any, centres: Any, hidden: Any) -> tuple[Any, Any, Any, Any]:
         """Runs the iteration; shapes as in the class description."""
         return self.update(self.extractor(image, centres), hidden)
 
-    def update(self, patches, hidden):
+    def update(self, patches: Any, hidden: Any) -> tuple[Any, Any, Any, Any]:
         """What follows the extraction; patches (B, M, p, p, 3), the rest as in the class."""
         return self.regress(self.encoder(patches), hidden)
 
-    def regress(self, features, hidden):
+    def regress(self, features: Any, hidden: Any) -> tuple[Any, Any, Any, Any]:
         """What follows the encoder; features (B, M, F), the rest as in the class."""
         if self.attention is not None:
             features = self.attention(features)
@@ -166,7 +168,7 @@ class CascadeStep(keras.layers.Layer):
         inputs = self.patch_count * encoder.feature_size + self.hidden_size
         return self.patch_count * per_patch + (inputs + outputs) * self.hidden_size
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,5 +1,7 @@
 """Local patch attention."""
 
+from typing import Any
+
 import keras
 
 
@@ -21,7 +23,9 @@ class PatchAttention(keras.layers.Layer):
     Reference: ``METHOD.md`` section 3; release function ``conv_model_conv3``.
     """
 
-    def __init__(self, feature_size: int = 256, kernel_initializer="lecun_normal", **kwargs):
+    def __init__(
+        self, feature_size: int = 256, kernel_initializer: Any = "lecun_normal", **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.feature_size = feature_size
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -33,16 +37,16 @@ class PatchAttention(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the gate's weights; they depend on the arguments alone."""
         self.gate.build((None, None, self.feature_size))
         self.built = True
 
-    def call(self, features):
+    def call(self, features: Any) -> Any:
         """Weights the features; shapes as in the class description."""
         return self.gate(features) * features
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,5 +1,7 @@
 """Features of a patch."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -30,7 +32,11 @@ class PatchEncoder(keras.layers.Layer):
     """
 
     def __init__(
-        self, patch_size: int = 14, filters: int = 32, kernel_initializer="lecun_normal", **kwargs
+        self,
+        patch_size: int = 14,
+        filters: int = 32,
+        kernel_initializer: Any = "lecun_normal",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.patch_size = patch_size
@@ -60,19 +66,19 @@ class PatchEncoder(keras.layers.Layer):
         """Number of features F of one patch."""
         return self.pooled_size**2 * 2 * self.filters
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the convolutions' weights; they depend on the arguments alone."""
         self.convolutions[0].build((None, None, None, 3))
         self.convolutions[1].build((None, None, None, self.filters))
         self.built = True
 
-    def call(self, patches):
+    def call(self, patches: Any) -> Any:
         """Encodes the patches; shapes as in the class description."""
         count, size = ops.shape(patches)[1], self.patch_size
         pixels = ops.reshape(patches, (-1, size, size, 3))
         return self.after_first_convolution(self.convolutions[0](pixels), count)
 
-    def after_first_convolution(self, first, count: int):
+    def after_first_convolution(self, first: Any, count: int) -> Any:
         """What follows the first convolution, (B * M, p - 2, p - 2, filters), of M patches."""
         # ReLU commutes with max pooling and concatenation, and is cheaper after them.
         pooled = ops.relu(self.pool(first))
@@ -88,7 +94,7 @@ class PatchEncoder(keras.layers.Layer):
         features = ops.relu(features)
         return ops.reshape(features, (-1, count, self.feature_size))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,5 +1,7 @@
 """Patches around the current landmarks."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -34,15 +36,15 @@ class PatchExtractor(keras.layers.Layer):
     Reference: ``METHOD.md`` section 2; release op ``tf.image.extract_patches``.
     """
 
-    def __init__(self, patch_size: int = 14, **kwargs):
+    def __init__(self, patch_size: int = 14, **kwargs: Any):
         super().__init__(**kwargs)
         self.patch_size = patch_size
 
-    def build(self, *input_shapes):
+    def build(self, *input_shapes: Any) -> None:
         """Has no weights."""
         self.built = True
 
-    def call(self, image, centres):
+    def call(self, image: Any, centres: Any) -> Any:
         """Cuts the patches; shapes as in the class description."""
         image, centres = ops.stop_gradient(image), ops.stop_gradient(ops.convert_to_tensor(centres))
         height, width, channels = ops.shape(image)[1], ops.shape(image)[2], image.shape[3]
@@ -68,6 +70,6 @@ class PatchExtractor(keras.layers.Layer):
         # Two products are quicker than a choice by one mask of all pixels.
         return patches * copied_rows[..., None, None] * copied_columns[..., None, :, None]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "patch_size": self.patch_size}
