@@ -69,11 +69,18 @@ class InferenceConfig:
     stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
     fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
     realign: bool = option(True, "a face that is found to be rolled is aligned again, upright")
-    batch_size: int = option(7, "pictures read, and faces computed, together")
+    batch_size: int = option(7, "pictures whose faces are computed together")
+    workers: int = option(os.cpu_count() or 1, "threads; each works on a batch of its own")
+    smallest_face: float | None = option(
+        None, "side in pixels of the smallest faces to find; None: 6 % of the picture, or less"
+    )
+    effort: str | None = option(
+        None, "low, balanced or full: how much is spent on a face; None: the model's"
+    )
     max_megapixels: float = option(
         image_files.MAX_IMAGE_PIXELS / 1e6,
         "larger pictures are refused; one of 200 takes 1.4 GB while it is read, then 0.6 GB, and "
-        "batch_size of them are kept",
+        "each worker keeps batch_size of them",
     )
     landmark_count: int | None = option(None, "checked against the model")
     patch_indices: list[int] | None = option(None, "checked against the model")
@@ -98,6 +105,8 @@ def infer(config: InferenceConfig) -> bool:
     """
     if config.batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
+    if config.workers < 1:
+        raise InputError(f"workers must be at least 1, not {config.workers}")
     if f".{config.format}" not in landmark_files.LANDMARK_SUFFIXES:
         raise InputError(f"format must be pts or ljson, not {config.format!r}")
     tasks, left_out = _tasks(config)
@@ -109,6 +118,7 @@ def infer(config: InferenceConfig) -> bool:
         Task.boxes,
         detector=_detector(remaining),
         convention=check_convention(config.box_convention),
+        smallest_face=config.smallest_face,
     )
     aligner = _aligner(config)
     summary = align_tasks(
@@ -117,8 +127,10 @@ def infer(config: InferenceConfig) -> bool:
         predictions,
         boxes_of,
         batch_size=config.batch_size,
+        workers=config.workers,
         draw=draw,
         max_pixels=config.max_megapixels * 1e6,
+        effort=config.effort,
         stop_threshold=config.stop_threshold,
         fail_threshold=config.fail_threshold,
         iterations=_iterations(config, len(aligner.settings.levels)),

@@ -1,23 +1,28 @@
 """Aligns the faces of pictures, batch by batch, and writes the results."""
 
 import errno
+import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Unpack
+from typing import TypeAlias, Unpack
 
 import numpy as np
-from tqdm import tqdm
 
 from musica.alignment.aligner import FaceAligner, Options
 from musica.alignment.face import Face, PreparedFace
+from musica.cli.progress import progress_bar
 from musica.errors import InputError, one_line
 from musica.files import image_files, landmark_files
 from musica.jobs.predictions import Predictions
 from musica.jobs.tasks import Task
 
+BoxesOf: TypeAlias = Callable[[Task, np.ndarray], list[np.ndarray]]
 # Errors of writing that the next picture would meet too.
 LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
@@ -59,27 +64,30 @@ class Summary:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that is ready to be aligned.
+    """A picture and its aligned faces.
 
     Attributes:
         task: its name and file.
         boxes: (4,) of each face, x0, y0, x1, y1.
-        prepared: the ``PreparedFace`` of each.
+        faces: the ``Face`` of each.
         image: (H, W, 3) uint8 if it is to be drawn; otherwise None, since it may be large.
+        problem: why the picture could not be used; None if it could.
     """
 
     task: Task
-    boxes: list[np.ndarray]
-    prepared: list[PreparedFace]
-    image: np.ndarray | None
+    boxes: Sequence[np.ndarray] = ()
+    faces: Sequence[Face] = ()
+    image: np.ndarray | None = None
+    problem: str | None = None
 
 
 def align_tasks(
     aligner: FaceAligner,
     tasks: Sequence[Task],
     predictions: Predictions,
-    boxes_of: Callable[[Task, np.ndarray], list[np.ndarray]] = Task.boxes,
+    boxes_of: BoxesOf = Task.boxes,
     batch_size: int = 7,
+    workers: int = os.cpu_count() or 1,
     draw: bool = False,
     max_pixels: float = image_files.MAX_IMAGE_PIXELS,
     **options: Unpack[Options],
@@ -98,71 +106,91 @@ def align_tasks(
         tasks: the pictures.
         predictions: the table; it names the folder of all results and the suffix of landmarks.
         boxes_of: ``Task.boxes`` with a detector and a convention.
-        batch_size: pictures that are read, and faces that are computed, together.
+        batch_size: pictures whose faces are computed together.
+        workers: threads; each works on a batch of its own.
         draw: whether ``<name>.png`` is written too.
         max_pixels: as for ``read_image``.
         **options: as for ``FaceAligner.align_prepared``.
     """
     summary = Summary()
-    # A picture may be large; it stays in memory only for a second alignment.
-    keep_images = options.get("iterations") is None and options.get("realign", True)
-    progress = tqdm(total=len(tasks), unit="picture", disable=None)  # None: on a terminal alone
     predictions.start(tasks)
-    for start in range(0, len(tasks), batch_size):
-        batch = tasks[start : start + batch_size]
-        pictures = list(_prepared(aligner, batch, boxes_of, draw, keep_images, max_pixels))
-        prepared = [face for picture in pictures for face in picture.prepared]
-        faces: list[Face] = []
-        for first in range(0, len(prepared), batch_size):
-            faces += aligner.align_prepared(prepared[first : first + batch_size], **options)
-        in_order = iter(faces)
-        summary.skipped += len(batch) - len(pictures)
-        for picture in pictures:
-            own = list(islice(in_order, len(picture.boxes)))
-            if _written(predictions, picture, own):
-                summary.add(own)
-            else:
-                summary.skipped += 1
-        progress.update(len(batch))
-    progress.close()
+    work = partial(_aligned, aligner, boxes_of, draw, max_pixels, options)
+    batches = (tasks[start : start + batch_size] for start in range(0, len(tasks), batch_size))
+    with progress_bar(len(tasks), "picture") as bar, ThreadPoolExecutor(workers) as threads:
+        try:
+            for pictures in _in_order(threads, work, batches, workers):
+                for picture in pictures:
+                    if _written(predictions, picture):
+                        summary.add(picture.faces)
+                    else:
+                        summary.skipped += 1
+                bar.update(len(pictures))
+        finally:
+            threads.shutdown(cancel_futures=True)
     return summary
 
 
-def _prepared(
+def _in_order(
+    threads: ThreadPoolExecutor,
+    work: Callable[[Sequence[Task]], list[Picture]],
+    batches: Iterable[Sequence[Task]],
+    ahead: int,
+) -> Iterator[list[Picture]]:
+    """Yields the results of work in order; only so many batches are worked on ahead."""
+    waiting: deque[Future] = deque()
+    for batch in batches:
+        waiting.append(threads.submit(work, batch))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _aligned(
     aligner: FaceAligner,
-    tasks: Iterable[Task],
-    boxes_of: Callable[[Task, np.ndarray], list[np.ndarray]],
+    boxes_of: BoxesOf,
     draw: bool,
-    keep_images: bool,
     max_pixels: float,
-) -> Iterator[Picture]:
-    """Yields the pictures that can be used; names the others on stderr."""
+    options: Options,
+    tasks: Sequence[Task],
+) -> list[Picture]:
+    """Reads pictures, finds their faces and aligns all faces together."""
+    # A picture may be large; it stays in memory only for a second alignment.
+    keep_image = options.get("iterations") is None and options.get("realign", True)
+    prepared: list[PreparedFace] = []
+    pictures = []
     for task in tasks:
         try:
             image = image_files.read_image(task.image, max_pixels)
             boxes = boxes_of(task, image)
-            prepared = [aligner.prepare(image, box, keep_image=keep_images) for box in boxes]
+            prepared += [aligner.prepare(image, box, keep_image=keep_image) for box in boxes]
         except InputError as error:
-            _complain(task, error)
+            pictures.append(Picture(task, problem=str(error)))
         else:
-            yield Picture(task, boxes, prepared, image if draw else None)
+            pictures.append(Picture(task, boxes, image=image if draw else None))
+    in_order = iter(aligner.align_prepared(prepared, **options))
+    return [
+        replace(picture, faces=list(islice(in_order, len(picture.boxes)))) for picture in pictures
+    ]
 
 
-def _complain(task: Task, error: Exception) -> None:
+def _complain(task: Task, problem: object) -> None:
     """Names a picture that is skipped, and the reason."""
-    print(one_line(f"{task.name}: {error}"), file=sys.stderr)
+    print(one_line(f"{task.name}: {problem}"), file=sys.stderr)
 
 
-def _written(predictions: Predictions, picture: Picture, faces: Sequence[Face]) -> bool:
-    """Writes the results of a picture's faces; names a picture whose results cannot be written.
+def _written(predictions: Predictions, picture: Picture) -> bool:
+    """Writes the results of a picture; names a picture that has none or cannot be written.
 
     Raises:
         OSError: no other results could be written either, as on a full disk.
     """
     try:
-        if not all(np.isfinite(face.landmarks).all() for face in faces):
+        if picture.problem is not None:
+            raise InputError(picture.problem)
+        if not all(np.isfinite(face.landmarks).all() for face in picture.faces):
             raise InputError("the model gives landmarks that are not finite")
-        _write(predictions, picture, faces)
+        _write(predictions, picture)
     except (InputError, OSError) as error:
         if isinstance(error, OSError) and error.errno in LASTING:
             raise
@@ -171,9 +199,9 @@ def _written(predictions: Predictions, picture: Picture, faces: Sequence[Face]) 
     return True
 
 
-def _write(predictions: Predictions, picture: Picture, faces: Sequence[Face]) -> None:
+def _write(predictions: Predictions, picture: Picture) -> None:
     """Writes the results of a picture's faces."""
-    task, folder = picture.task, predictions.folder
+    task, faces, folder = picture.task, picture.faces, predictions.folder
     for index, face in enumerate(faces):
         path = folder / task.face_name(index)
         landmark_files.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)

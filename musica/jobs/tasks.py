@@ -46,6 +46,7 @@ class Task:
         image: np.ndarray,
         detector: "FaceDetector | None" = None,
         convention: str = "landmarks",
+        smallest_face: float | None = None,
     ) -> list[np.ndarray]:
         """The boxes of its faces.
 
@@ -53,6 +54,7 @@ class Task:
             image: (H, W, 3) uint8, the picture.
             detector: finds the faces, if the task has no box.
             convention: the convention of a box in a file, as for ``to_landmark_box``.
+            smallest_face: as for ``FaceDetector.detect``.
 
         Returns:
             (4,) float64 x0, y0, x1, y1 for each face.
@@ -66,7 +68,7 @@ class Task:
             return [self.box]
         if detector is None:
             raise InputError("needs a box, or a detector")
-        boxes = detector.detect(image)
+        boxes = detector.detect(image, smallest_face)
         if not boxes:
             raise InputError("no face found")
         return boxes
