@@ -14,10 +14,10 @@ WHOLE = "all"
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """What was published on one test set with one normaliser.
+    """Published numbers on one test set with one normaliser.
 
     Attributes:
-        note: what to know about the numbers.
+        note: text below the table.
         normalization: key of ``metrics.NORMALISERS``.
         landmark_count: number of landmarks.
         faces: the whole set (``WHOLE``) and its subsets -> number of faces.

@@ -16,18 +16,18 @@ def reference_shape(
 ) -> np.ndarray:
     """Averages the faces after their boxes are moved to the origin and scaled to one size.
 
-    Boxes with a side of 10 px or less are skipped. The box is used as it is, not rounded.
+    Boxes with a side of 10 px or less are skipped. Boxes are not rounded.
 
     Args:
         landmarks: for each face (N, 2), (y, x) image pixels.
         boxes: for each face (4,) x0, y0, x1, y1, inclusive corners.
-        box_size: what the longer side of each box becomes, in crop pixels.
+        box_size: the longer side of each box after scaling, in crop pixels.
 
     Returns:
         (N, 2) float64, (y, x) crop pixels from the box's top-left corner.
 
     Raises:
-        InputError: no face is left, or the faces do not all have N points.
+        InputError: every box was skipped, or the faces differ in their number of points.
     """
     import menpo.shape
 

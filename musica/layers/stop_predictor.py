@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("musica")
 class StopPredictor(keras.layers.Layer):
-    """Predicts the error of the current landmarks from the hidden state, and says who stops.
+    """Predicts the error of the current landmarks from the hidden state, and which faces stop.
 
     PORT: in the release this is the last unit of the head's Dense layer.
 
