@@ -70,13 +70,13 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class Face:
-    """What was read for one face.
+    """One face as it was read.
 
     Attributes:
         name: relative to ``estimated_dir``, without suffix.
         estimated: (N, 2) landmarks, (y, x) pixels.
         truth: (N, 2) true landmarks.
-        box: (4,) x0, y0, x1, y1, or None when none is needed.
+        box: (4,) x0, y0, x1, y1, or None where the normaliser needs no box.
         estimate: the estimated error, NaN where there is none.
     """
 

@@ -1,7 +1,7 @@
-"""Evaluation's results as one HTML file that needs nothing else (``METHOD.md`` section 12).
+"""Evaluation's results as one self-contained HTML file (``METHOD.md`` section 12).
 
-Pictures are embedded, and there are no scripts and no links. All text is escaped: names of files
-and of methods may be anything.
+Pictures are embedded. The file has neither scripts nor links. All text is escaped, because names of
+files and methods may contain anything.
 """
 
 import base64
@@ -85,9 +85,9 @@ def write(
     Args:
         path: the file.
         results: the data sets' errors.
-        summaries: for each, what ``report.summarise`` gave.
+        summaries: for each, the result of ``report.summarise``.
         table: from ``published.comparison``.
-        note: what to say below the table.
+        note: text below the table.
         plots: PNG files to embed.
     """
     printed = "\n".join(line for summary in summaries for line in report.lines(summary))

@@ -24,7 +24,7 @@ PRECISION_THRESHOLD = 0.08
 
 @dataclass(frozen=True)
 class DatasetErrors:
-    """The errors of a data set's F faces: what is printed, listed and drawn.
+    """The errors of a data set's F faces, which are printed, listed and drawn.
 
     Attributes:
         desc: what the data set or method is called.
@@ -53,7 +53,7 @@ class DatasetErrors:
 def normalising_distance(
     truth: np.ndarray, normaliser: str = "ocular", box: np.ndarray | None = None
 ) -> np.ndarray:
-    """What errors are divided by.
+    """The distance that errors are divided by.
 
     Args:
         truth: (..., N, 2) true landmarks.
@@ -87,7 +87,7 @@ def normalising_distance(
 
 
 def describe_normaliser(normaliser: str, landmark_count: int, given_box: bool = False) -> str:
-    """What errors are divided by, in words: the points, or which box.
+    """The divisor of the errors in words: its points, or its box.
 
     Args:
         normaliser: a key of ``NORMALISERS``.
@@ -250,7 +250,7 @@ def lowest_estimates(estimates: np.ndarray, share: float) -> np.ndarray:
 def precision_recall(
     errors: np.ndarray, estimates: np.ndarray, threshold: float = PRECISION_THRESHOLD
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How good the faces are that are kept when the estimated error decides.
+    """Precision against recall, where the faces with the lowest estimated errors are kept.
 
     Args:
         errors: (F,) errors.

@@ -52,9 +52,10 @@ def summarise(
 
     Args:
         errors: the faces' errors.
-        facts: what else is known: "skipped", "metric", "normalization" and "normaliser".
+        facts: further entries: "skipped", "metric", "normalization" and "normaliser".
         thresholds: of failure rate and AUC.
-        recall_rate: share of faces with the lowest estimates to average apart; negative: do not.
+        recall_rate: share of faces with the lowest estimates that also get numbers of their own;
+            negative: none.
         subsets: name -> names of its faces, which get numbers of their own.
     """
     summary = {
@@ -122,7 +123,7 @@ def write(
     Args:
         folder: where to; made if missing.
         results: the data sets' errors.
-        summaries: for each, what ``summarise`` gave.
+        summaries: for each, the result of ``summarise``.
 
     Returns:
         The files written.

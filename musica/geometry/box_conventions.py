@@ -1,7 +1,7 @@
-"""Where the boxes of common face detectors lie, relative to the one the model wants.
+"""Maps the boxes of common face detectors to the box that the model wants.
 
-That is the tight box of the landmarks: from the brows to the chin, from one end of the jaw to the
-other. Detectors draw theirs higher or lower, larger or smaller.
+The model wants the tight box of the landmarks: from the brows to the chin, from one end of the jaw
+to the other. Detectors draw their boxes higher or lower, larger or smaller.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ class BoxConvention:
     """How the tight box of the landmarks lies in a detector's box.
 
     Attributes:
-        down: how far its centre lies below the detector's, as a share of the detector's height.
+        down: distance of its centre below the detector's centre, as a share of the detector's
+            height.
         width: its width as a multiple of the detector's.
         height: its height as a multiple of the detector's.
     """
@@ -40,8 +41,8 @@ class BoxConvention:
         return np.concatenate([centre - half, centre + half])
 
 
-# Medians over annotated faces; experiments/box_conventions measures them, and how far single faces
-# lie from them. BlazeFace: its models for short distances, of 128 and 256 pixels.
+# Medians over annotated faces; experiments/box_conventions measures them and their spread.
+# BlazeFace: its models for short distances, of 128 and 256 pixels.
 CONVENTIONS = {
     "landmarks": BoxConvention(),
     "blazeface": BoxConvention(0.046, 0.937, 0.924),
@@ -52,11 +53,14 @@ CONVENTIONS = {
 
 
 def to_landmark_box(box: np.ndarray, convention: str) -> np.ndarray:
-    """Maps a box to the one the model wants.
+    """Maps a box to the tight box of the landmarks.
 
     Args:
         box: (4,) x0, y0, x1, y1 in image pixels, inclusive corners.
-        convention: whose box it is, a key of ``CONVENTIONS``.
+        convention: the detector that drew the box, a key of ``CONVENTIONS``.
+
+    Returns:
+        (4,) float64.
 
     Raises:
         InputError: the convention is unknown, or the box is not four finite numbers.
@@ -68,7 +72,7 @@ def check_convention(name: str) -> str:
     """Returns the name of a convention unchanged.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: the name is unknown.
     """
     if name not in CONVENTIONS:
         raise InputError(f"box_convention {name!r} is unknown (known: {', '.join(CONVENTIONS)})")

@@ -1,4 +1,4 @@
-"""From a face box to the crop the model sees, and back. All box conventions live here.
+"""From a face box to the crop that the model sees, and back, as the release computes it.
 
 ``METHOD.md`` section 1; release functions ``preprocess_image_with_roll``, ``my_round``,
 ``crop_bbs_from_image`` and ``correct_image_roll``. A box is (x0, y0, x1, y1), inclusive pixel
@@ -18,7 +18,7 @@ MARGIN = 0.3
 MIN_BOX_SIDE = 10
 # A corner of a box that is farther away is a mistake.
 MAX_COORDINATE = 1e6
-# A face fills no crop that is narrower, and no photograph has one of more pixels.
+# A narrower crop cannot hold a face, and a region with more pixels is not from a photograph.
 MIN_CROP_SIDE = 8
 MAX_REGION_PIXELS = 300_000_000
 
@@ -60,7 +60,7 @@ class Crop:
         scale: float,
         corner: Sequence[float] | np.ndarray,
     ) -> "Crop":
-        """Completes a crop; ``corner`` is the box's, (y, x) turned pixels, the rest as above."""
+        """Completes a crop; ``corner`` is the box's corner in turned pixels, (y, x)."""
         rows, columns = turned_shape
         translation = np.eye(3)
         translation[:2, 2] = -region[:2]
@@ -124,7 +124,7 @@ def rounded_box(box: Sequence[float] | np.ndarray) -> list[int]:
 
 
 def _rounded(value: float) -> int:
-    """As ``round_half_away``; of a few numbers, arrays would be slow."""
+    """``round_half_away`` of one number, for which an array would be slow."""
     return int(copysign(floor(abs(value) + 0.5), value))
 
 
@@ -175,8 +175,8 @@ def crop_of_box(
     turned_rows = int(rows * abs(cosine) + columns * abs(sine))
     if max(columns * rows, turned_columns * turned_rows) > MAX_REGION_PIXELS:
         raise InputError(f"the box {corners} is too large")
-    # Half-way points are integer divisions for the new size and true halves for the old one: an
-    # odd region shifts by half a pixel even without a turn.
+    # The middle of the new size is an integer division, the middle of the old one a true half: an
+    # odd region moves by half a pixel even without a turn.
     middle_x, middle_y = turned_columns // 2, turned_rows // 2
     turn[:2, 2] = [middle_x, middle_y] - turn[:2, :2] @ [columns / 2, rows / 2]
 
@@ -206,11 +206,11 @@ def image_window(image: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, tup
         region: (4,) int, x0 y0 x1 y1, inclusive; may reach outside the image.
 
     Returns:
-        (h, w, C), C = 1 for a grey image, and the (y, x) at which the region begins in it: 0, or
-        less where it begins outside the image.
+        (h, w, C), C = 1 for a grey image, and the (y, x) of the region's corner in it: 0, or
+        negative where the region begins outside the image.
 
     Raises:
-        InputError: the array is no image, or the region lies wholly outside it.
+        InputError: the array is not an image, or the region lies wholly outside it.
     """
     image = np.asarray(image)
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:

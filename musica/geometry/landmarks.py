@@ -19,18 +19,18 @@ class Contour:
 
 @dataclass(frozen=True)
 class Scheme:
-    """What the numbers of a landmark set mean.
+    """The meaning of each landmark's number.
 
     Attributes:
         name: the scheme's name, ``"68"`` or ``"98"``.
         count: number of landmarks N.
         parts: facial part -> its landmark indices; together they cover every landmark once.
-        contours: the lines that draw the face.
+        contours: the lines of a drawn face.
         eye_corners: the two outer eye corners (inter-ocular normaliser).
-        eyes: the points of each eye, whose means are the pupils (inter-pupil normaliser).
+        eyes: the points of each eye; their means are the pupils (inter-pupil normaliser).
         mirror: ``mirror[i]`` is the landmark that takes place ``i`` in the mirrored face.
         patch_indices: default patch points for every supported patch count M.
-        default_patch_count: M when none is asked for.
+        default_patch_count: M unless another one is given.
     """
 
     name: str
@@ -147,7 +147,7 @@ def scheme_for(count: int) -> Scheme:
     """Returns the scheme with ``count`` landmarks.
 
     Raises:
-        InputError: no scheme has that many landmarks.
+        InputError: ``count`` is not the number of any scheme.
     """
     if count not in SCHEMES:
         known = ", ".join(str(known) for known in SCHEMES)

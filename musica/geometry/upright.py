@@ -18,7 +18,7 @@ def roll_of(landmarks: np.ndarray, reference_shape: np.ndarray) -> float:
     """The roll that makes a face upright, -180 to 180.
 
     It undoes the rotation of the similarity that maps the reference shape onto the landmarks with
-    the least squares (Procrustes, in closed form); all landmarks have a say.
+    the least squares (Procrustes analysis, in closed form). All landmarks count.
 
     Args:
         landmarks: (N, 2) image pixels.
@@ -36,9 +36,9 @@ def upright_box(landmarks: np.ndarray, roll: float) -> np.ndarray:
 
 
 def upright_box_in(box: np.ndarray, reference_shape: np.ndarray, roll: float) -> np.ndarray:
-    """The upright box of a mean face that has a roll and fills a box of the image.
+    """The upright box of a rolled mean face that fills a box of the image.
 
-    Its tight box in the image has the centre and the area of the given one.
+    The tight box of that face in the image has the centre and the area of the given box.
 
     Args:
         box: (4,) in the image.
@@ -58,11 +58,11 @@ def upright_crop(
     margin: float = crops.MARGIN,
     box_size: int = crops.BOX_SIZE,
 ) -> Crop:
-    """The crop of a box in the upright frame, its margin like that of an upright face.
+    """The crop of a box in the upright frame, with the margin of an upright face.
 
-    PORT: the release turns the margin box that it has cut out of the image, so that the corners of
-    a turned crop are black, and at 45 degrees knows the box only as a square of the same area. A
-    portrait of a light background had twice the error in such a crop.
+    PORT: the release cuts the margin box out of the image and turns it, so the corners of a turned
+    crop are black, and at 45 degrees the box is a square of the same area. A portrait with a light
+    background had twice the error in such a crop.
 
     Args:
         box: (4,) in the upright frame.
@@ -73,7 +73,7 @@ def upright_crop(
     Raises:
         InputError: the box is not four finite numbers, or is empty, too large or too narrow.
     """
-    # The limits are those of a box in the image.
+    # The limits of a box in the image hold here too.
     crops.crop_of_box(box - np.tile(box[:2], 2), margin, box_size)
     sides = box[2:] - box[:2] + 1
     scale = box_size / sides.max()

@@ -30,8 +30,8 @@ class CascadeStep(keras.layers.Layer):
         patch_dropout: share of the patches that are not seen in training.
         predicts_gain: whether the stop predictor predicts the gain, too.
 
-    With a mixed precision policy all but coordinates, hidden state and outputs is computed in half
-    precision.
+    With a mixed precision policy everything except coordinates, hidden state and outputs is
+    computed in half precision.
 
     Inputs:
         image: (B, H', W', 3) float32, the pyramid level of this iteration.
@@ -138,11 +138,11 @@ class CascadeStep(keras.layers.Layer):
         return self.update(self.extractor(image, centres), hidden)
 
     def update(self, patches: Any, hidden: Any) -> tuple[Any, Any, Any, Any]:
-        """What follows the extraction; patches (B, M, p, p, 3), the rest as in the class."""
+        """Runs the iteration on extracted patches (B, M, p, p, 3); hidden (B, H)."""
         return self.regress(self.encoder(patches), hidden)
 
     def regress(self, features: Any, hidden: Any) -> tuple[Any, Any, Any, Any]:
-        """What follows the encoder; features (B, M, F), the rest as in the class."""
+        """Runs the iteration on encoded features (B, M, F); hidden (B, H)."""
         if self.attention is not None:
             features = self.attention(features)
         if self.dropout is not None:

@@ -7,10 +7,10 @@ import keras
 
 @keras.saving.register_keras_serializable("musica")
 class PatchAttention(keras.layers.Layer):
-    """Weights each feature of a patch by a gate computed from that patch alone.
+    """Multiplies each feature of a patch by a gate that is computed from this patch alone.
 
-    ``f' = sigmoid(Dense_F(f)) * f``, the Dense shared by all patches: fine-grained, one weight per
-    feature, neither one scalar per patch nor a softmax over patches.
+    ``f' = sigmoid(Dense_F(f)) * f`` with one Dense for all patches. The attention is fine-grained:
+    each feature has its own weight. There is no softmax over patches.
 
     Args:
         feature_size: number of features F of one patch.

@@ -13,8 +13,8 @@ class PatchEncoder(keras.layers.Layer):
     """Encodes each patch by two convolutions.
 
     Convolution 3x3 and ReLU, max pool 2, convolution 3x3 and ReLU, max pool 2. The features are the
-    second pool beside the central crop, of the same size, of the second convolution: a coarse view
-    of the whole patch and a fine one of its middle.
+    second convolution's central crop and the second pool, which have the same size: a fine view of
+    the middle and a coarse view of the whole patch.
 
     Args:
         patch_size: side p of a patch in pixels.
@@ -79,7 +79,7 @@ class PatchEncoder(keras.layers.Layer):
         return self.after_first_convolution(self.convolutions[0](pixels), count)
 
     def after_first_convolution(self, first: Any, count: int) -> Any:
-        """What follows the first convolution, (B * M, p - 2, p - 2, filters), of M patches."""
+        """Encodes M patches from the first convolution on, (B * M, p - 2, p - 2, filters)."""
         # ReLU commutes with max pooling and concatenation, and is cheaper after them.
         pooled = ops.relu(self.pool(first))
         convolved = self.convolutions[1](pooled)

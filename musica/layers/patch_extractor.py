@@ -17,7 +17,7 @@ class PatchExtractor(keras.layers.Layer):
     A patch starts at ``int(c - size // 2)`` on each axis, truncated toward zero. Row 0 and column 0
     of the image are never copied, as in the release. No gradient flows to image or centres.
 
-    PORT: pixels that are not copied are zero; in the release they are uninitialised memory.
+    PORT: pixels that are not copied are zero. The release leaves uninitialised memory there.
 
     Args:
         patch_size: side p of a patch in pixels.
@@ -41,7 +41,7 @@ class PatchExtractor(keras.layers.Layer):
         self.patch_size = patch_size
 
     def build(self, *input_shapes: Any) -> None:
-        """Has no weights."""
+        """Marks the layer as built; it has no weights."""
         self.built = True
 
     def call(self, image: Any, centres: Any) -> Any:

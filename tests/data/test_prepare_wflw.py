@@ -208,7 +208,7 @@ def test_detected_boxes(source, monkeypatch, capsys):
     images = []
 
     class FaceDetector:
-        def detect(self, image):
+        def detect(self, image, smallest_face=None):
             images.append(image)
             return [near + 7, near, near + 60] if len(images) == 1 else []
 

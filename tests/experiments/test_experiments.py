@@ -31,8 +31,8 @@ from musica.training.configuration import TrainConfig
 ROOT = Path(__file__).parents[2]
 prepare_wflw, prepare_300w = map(importlib.import_module, ("prepare_wflw", "prepare_300w"))
 
-# Millions of multiply-adds after each iteration, and of weights: the table of METHOD.md section 9,
-# which has the ablations and MDM's weights not.
+# Millions of multiply-adds after each iteration, and of weights: the table of METHOD.md section 9.
+# The ablations and MDM's weights are not in it.
 COSTS = {
     "wflw_98_49": ([23.32, 46.64, 69.96], 20.59),
     "wflw_98_98": ([46.27, 92.55, 138.82], 39.85),
