@@ -1,4 +1,4 @@
-"""Variables of TensorFlow 1 checkpoints, and their way into layers (``method.md`` section 10)."""
+"""Variables of TensorFlow 1 checkpoints, and their way into layers (``METHOD.md`` section 10)."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Checkpoints of MDM, as its authors published them (``method.md`` section 11)."""
+"""Checkpoints of MDM, as its authors published them (``METHOD.md`` section 11)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

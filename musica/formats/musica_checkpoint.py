@@ -1,4 +1,4 @@
-"""Checkpoints of MuSiCa's 2021 release (``method.md`` section 10).
+"""Checkpoints of MuSiCa's 2021 release (``METHOD.md`` section 10).
 
 The architecture follows from the variables' names and shapes. The patch points do not: they are
 given, or those of the landmark scheme.

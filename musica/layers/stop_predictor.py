@@ -10,7 +10,7 @@ from keras import ops
 class StopPredictor(keras.layers.Layer):
     """Predicts the error of the current landmarks from the hidden state; also the gain, if asked.
 
-    In the release the error is the last unit of the head's Dense layer.
+    PORT: in the release the error is the last unit of the head's Dense layer.
 
     PORT: the gain is ours (``musica.quitting.gain``). No gradient flows from it to the cascade.
 

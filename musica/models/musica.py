@@ -76,6 +76,9 @@ class MuSiCa(keras.Model):
         >>> outputs["landmarks"][-1].shape
         TensorShape([1, 68, 2])
 
+    PORT: the release's first return value doubles the displacement once too often; the landmarks
+    here are its ``flm_prediction``.
+
     Reference: ``METHOD.md`` sections 3 and 4; release function ``model_conv3_pyramids``.
     """
 

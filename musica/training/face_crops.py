@@ -2,6 +2,8 @@
 
 ``release`` is METHOD's exact arithmetic, with black outside the image. ``area`` cuts squares of one
 size and repeats the image's border. Everything else in training is the same for both.
+
+PORT: the release crops slightly differently in training than in inference.
 """
 
 from abc import ABC, abstractmethod
