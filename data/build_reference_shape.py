@@ -3,7 +3,7 @@
     python data/build_reference_shape.py --image_dir=data/example/images --bb_root=data/example/bb \
         --train_filenames=data/example/lists/all.txt --output=reference_shape.ljson
 
-Training does the same by itself; this is for keeping the shape, or for sharing one between runs
+Training does so itself. This script keeps the shape, so that several runs can share it
 (``reference_shape_path``). Release: ``build_reference_shape_per_pose_by_files``.
 """
 

@@ -3,16 +3,17 @@
     python data/check.py --folder=data/wflw --output_dir=output/check
 
 Each fault of a face is named in one line on stderr and counted for each list. ``output_dir`` gets
-the contact sheets, faces at even steps through each list and then its faulty ones (red), and
-``lists/``: the lists without the faulty faces. That some points lie outside the image is reported,
-but is no fault. The release filtered its lists by small boxes and by patches outside the crop.
+the contact sheets: faces at even steps through each list, and then its faulty faces (red). It also
+gets ``lists/``, the lists without the faulty faces. Points outside the image are named, but are not
+a fault. The release left out faces with small boxes, and faces with patches outside the crop.
 """
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import layout
 import numpy as np
@@ -27,11 +28,13 @@ from musica.geometry import crops
 from musica.preprocessing import release_pyramid
 
 IMAGE, LANDMARKS, COUNT = "image missing or unreadable", "landmarks unreadable", "wrong point count"
+MISSING = "points missing (-1 -1 or 0 0)"
 BOX, SMALL_BOX = "box unusable", f"box of {crops.MIN_BOX_SIDE} px or less"
 PATCHES, POINTS = "patches outside the crop", "points outside the image"
-KINDS = (IMAGE, LANDMARKS, COUNT, BOX, SMALL_BOX, PATCHES, POINTS)
+KINDS = (IMAGE, LANDMARKS, COUNT, MISSING, BOX, SMALL_BOX, PATCHES, POINTS)
 
 COLUMNS, ROWS, TILE, CAPTION = 8, 6, 200, 14
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,14 @@ class CheckConfig:
     box_size: int = option(crops.BOX_SIZE, "the box's longer side in crop pixels")
     margin: float = option(crops.MARGIN, "share of the box's side added on each side")
     output_dir: str = option("", "folder for contact sheets and filtered lists", path=True)
-    sheets: int = option(1, f"most contact sheets of a kind per list, {COLUMNS * ROWS} faces each")
+    sheets: int = option(
+        1, f"largest number of sheets per list and kind, {COLUMNS * ROWS} faces each"
+    )
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found out about a listed face.
+    """A listed face and its faults.
 
     Attributes:
         name: its name in the list.
@@ -66,12 +71,12 @@ class Checked:
 
     @property
     def faulty(self) -> bool:
-        """Whether something is wrong with it."""
+        """Whether it has a fault."""
         return bool(self.faults.keys() - {POINTS})
 
 
 def check(config: CheckConfig) -> bool:
-    """Reports the faults, and writes what the configuration asks for; returns whether any is."""
+    """Reports the faults, and writes the sheets and lists; returns whether there are faults."""
     folder = Path(config.folder)
     if not config.folder or not (folder / "images").is_dir():
         raise InputError(f"folder must be a data set with a folder images/, not {config.folder!r}")
@@ -105,17 +110,17 @@ def check(config: CheckConfig) -> bool:
     return any(face.faulty for face in faces.values())
 
 
-def _usual_count(faces: Sequence[Checked]) -> int:
+def _usual_count(faces: Collection[Checked]) -> int:
     """The number of points that most faces have."""
     counts = Counter(len(face.landmarks) for face in faces if face.landmarks is not None)
     return counts.most_common(1)[0][0] if counts else 0
 
 
 def examine(name: str, config: CheckConfig) -> Checked:
-    """Checks all of a face but the number of its points."""
+    """Checks everything about a face except the number of its points."""
     faults: dict[str, str] = {}
 
-    def tried(kind, function, *arguments):
+    def tried(kind: str, function: Callable[..., Result], *arguments: object) -> Result | None:
         try:
             return function(*arguments)
         except (InputError, OSError) as error:
@@ -126,11 +131,15 @@ def examine(name: str, config: CheckConfig) -> Checked:
     image = tried(IMAGE, image_files.read_image, path)
     landmarks = tried(LANDMARKS, _landmarks, path)
     box = tried(BOX, _box, name, landmarks, config)
+    present = landmarks
+    if landmarks is not None and (missing := landmark_files.missing(landmarks)).any():
+        faults[MISSING] = f"{missing.sum()} of {len(missing)}"
+        present = landmarks[~missing]
     if box is not None:
-        faults |= box_faults(box, landmarks, image, config)
-    if image is not None and landmarks is not None:
+        faults |= box_faults(box, present, image, config)
+    if image is not None and present is not None and len(present):
         # The centre of the first pixel is 0; its edge lies half a pixel before.
-        beyond = np.maximum(-0.5 - landmarks, landmarks - (np.array(image.shape[:2]) - 0.5))
+        beyond = np.maximum(-0.5 - present, present - (np.array(image.shape[:2]) - 0.5))
         beyond = beyond.max(axis=1)
         if (beyond > 0).any():
             faults[POINTS] = f"{(beyond > 0).sum()}, up to {beyond.max():.2f} px"
@@ -148,7 +157,7 @@ def _landmarks(image: Path) -> np.ndarray:
 
 
 def _box(name: str, landmarks: np.ndarray | None, config: CheckConfig) -> np.ndarray | None:
-    """The face's box, or the tight one in a set without boxes.
+    """The face's box, or the tight box of the landmarks in a set without boxes.
 
     Raises:
         InputError: it is unreadable or empty.
@@ -157,7 +166,7 @@ def _box(name: str, landmarks: np.ndarray | None, config: CheckConfig) -> np.nda
     if folder.is_dir():
         box = landmark_files.read_box((folder / name).with_suffix(".pts"))
     elif landmarks is not None:
-        box = crops.bounding_box(landmarks)
+        box = landmark_files.tight_box(landmarks)
     else:
         return None
     crops.rounded_box(box)
@@ -170,7 +179,7 @@ def box_faults(
     image: np.ndarray | None,
     config: CheckConfig,
 ) -> dict[str, str]:
-    """What is wrong with a usable box: kind -> details."""
+    """The faults of a box that can be read: kind -> details."""
     faults = {}
     width, height = box[2:] - box[:2] + 1
     if min(width, height) <= crops.MIN_BOX_SIDE:
@@ -226,7 +235,7 @@ def contact_sheet(faces: Sequence[Checked], config: CheckConfig) -> Image.Image:
 
 
 def _tile(face: Checked, config: CheckConfig) -> Image.Image | None:
-    """Draws the crop that a model would get, or None where there is none."""
+    """Draws the crop that a model would get; None if the face has no usable crop."""
     if face.landmarks is None or face.box is None:
         return None
     try:

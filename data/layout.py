@@ -1,7 +1,7 @@
-"""What the preparation scripts share: faces are written as a data set in the release's layout.
+"""Writes faces as a data set in the release's layout; all preparation scripts use it.
 
-``images/<name>`` with the landmarks beside it as .pts, ``bb/<name>.pts`` with the box's corners and
-``lists/<list>.txt`` with names. The folder appears when it is complete, or not at all.
+``images/<name>`` has the landmarks beside it as .pts, ``bb/<name>.pts`` holds the box's corners,
+and ``lists/<list>.txt`` holds names. The folder appears when it is complete, or not at all.
 """
 
 import os
@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from musica.cli.config import option
 from musica.errors import InputError
-from musica.files import image_files, landmark_files, list_files, writing
+from musica.files import annotated_faces, image_files, landmark_files, list_files, writing
 from musica.geometry import crops
 from musica.geometry.box_conventions import overlaps
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
-# A detected box that shares less of its union with the landmarks' box is another face's.
+Source = TypeVar("Source")
+# A detected box belongs to another face if it shares less of its union with the landmarks' box.
 MIN_OVERLAP = 0.3
 # The directions that explain the rest of the shapes' variance are mostly the annotators' noise.
 EXPLAINED_VARIANCE = 0.98
@@ -37,21 +38,21 @@ class LayoutConfig:
     output: str = option("", "folder to write; it must not exist yet", path=True)
     boxes: str = option(
         "landmarks",
-        "landmarks: their tight box; folder: those in bb_root; detector: the detected one that "
-        "fits best; official: the list's own (WFLW only)",
+        "landmarks: the tight box of the landmarks; folder: the boxes in bb_root; detector: the "
+        "detected box that fits best; official: the box in the list (WFLW only)",
     )
     bb_root: str = option("", "folder of boxes, named as in the output's bb/", path=True)
 
-    BOXES = ("landmarks", "folder", "detector")
+    BOXES: ClassVar[tuple[str, ...]] = ("landmarks", "folder", "detector")
 
 
 @dataclass(frozen=True)
 class FilesLayoutConfig(LayoutConfig):
     """Keys of the scripts that find images as files, some of them for training."""
 
-    link: bool = option(False, "hard-link the images, if that can be, instead of copying them")
+    link: bool = option(False, "hard-link the images where possible, instead of copying them")
     repeat: int = option(
-        1, "how often rare shapes stand in <training list>_mahal.txt; 1: there is no such list"
+        1, "largest number of times that <training list>_mahal.txt names a rare shape; 1: no list"
     )
 
 
@@ -61,10 +62,10 @@ class Face:
 
     Attributes:
         name: its image's name in the data set, relative to ``images/``.
-        image: the image file, which is taken as it is, or (H, W, 3) uint8 pixels.
+        image: the image file, which is copied unchanged, or (H, W, 3) uint8 pixels.
         landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
-        lists: the lists it belongs to.
-        box: (4,) x0, y0, x1, y1, the one it came with, or None.
+        lists: the lists that name it.
+        box: (4,) x0, y0, x1, y1 from the data set's owners, or None.
     """
 
     name: str
@@ -74,25 +75,29 @@ class Face:
     box: np.ndarray | None = None
 
 
+# The name, landmarks and lists of a face.
+Written: TypeAlias = tuple[str, np.ndarray, tuple[str, ...]]
+
+
 def write(
     config: LayoutConfig,
-    sources: Sequence,
-    read: Callable[[Any], Face],
+    sources: Sequence[Source],
+    read: Callable[[Source], Face],
     *,
     published: Mapping[str, int] | None = None,
     link: bool = False,
     repeat: Mapping[str, int] | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> bool:
-    """Writes a data set, whole or not at all; an unusable face is reported and left out.
+    """Writes a data set, whole or not at all; names a face that cannot be used, and leaves it out.
 
     Args:
-        config: where to, and which boxes.
-        sources: what ``read`` turns into faces.
+        config: the output folder and the kind of boxes.
+        sources: one for each face.
         read: returns a source's face, or raises an InputError that names the source.
-        published: list -> how many faces it should have; other counts are warned of.
+        published: list -> its published number of faces; another number gives a warning.
         link: whether image files are hard-linked instead of copied.
-        repeat: list -> how often its rarest shapes stand in a list of its own; 1: no such list.
+        repeat: list -> the largest number of times that ``<list>_mahal`` names a face; 1: no list.
         extra: name of a further file in the folder -> its text.
 
     Returns:
@@ -101,21 +106,19 @@ def write(
     Raises:
         InputError: a key cannot be used, the folder exists already, or no face is usable.
     """
-    published, repeat = published or {}, repeat or {}
+    published, repeat = dict(published or {}), repeat or {}
     if min(repeat.values(), default=1) < 1:
         raise InputError("repeat must be at least 1")
     boxes = _Boxes(config)
-    faces = []
     with _new_folder(config.output) as folder:
-        for source in counted(sources):
-            try:
-                face = read(source)
-                _write_face(folder, face, boxes, link)
-            except InputError as error:
-                print(f"skipped {error}", file=sys.stderr)
-                continue
-            # The pixels are not needed any more.
-            faces.append((face.name, face.landmarks, face.lists))
+
+        def written(source: Source) -> Written:
+            face = read(source)
+            _write_face(folder, face, boxes, link)
+            return face.name, face.landmarks, face.lists  # without the pixels
+
+        found = annotated_faces.usable(counted(sources), written, name=None)
+        faces = [face for _, face in found]
         if not faces:
             raise InputError("no face is usable")
         sizes = _write_lists(folder / "lists", faces, repeat)
@@ -128,24 +131,22 @@ def write(
             print(f"warning: {name} was published with {published[name]} faces", file=sys.stderr)
     skipped = len(sources) - len(faces)
     notes = [f"{len(faces)} faces written to {config.output}"]
-    notes += [f"{boxes.missing} in their landmarks' box for want of another"] * (boxes.missing > 0)
+    notes += [f"{boxes.missing} without such a box in the box of their landmarks"] * bool(
+        boxes.missing
+    )
     notes += [f"{skipped} skipped"] * (skipped > 0)
     print(", ".join(notes))
     return skipped > 0
 
 
-def counted(items: Sequence) -> Iterator:
-    """Iterates, and counts on a terminal."""
-    for number, item in enumerate(items, 1):
-        if sys.stderr.isatty():
-            end = "\n" if number == len(items) else ""
-            print(f"\r{number}/{len(items)}", end=end, file=sys.stderr, flush=True)
-        yield item
+def counted(items: Sequence[Source]) -> Iterator[Source]:
+    """Iterates, with a progress bar on a terminal."""
+    yield from tqdm(items, unit="face", disable=None)
 
 
 @contextmanager
 def _new_folder(path: str) -> Iterator[Path]:
-    """Gives a temporary folder beside ``path`` that becomes it when the block succeeds."""
+    """Gives a temporary folder beside ``path``, which is renamed to it when the block succeeds."""
     if not path:
         raise InputError("output is missing")
     final = Path(path)
@@ -164,7 +165,7 @@ def _write_face(folder: Path, face: Face, boxes: "_Boxes", link: bool) -> None:
     """Writes a face's image, landmarks and box.
 
     Raises:
-        InputError: its image, name, landmarks or box cannot be used; names the face.
+        InputError: its image, name, landmarks or box cannot be used. The message names the face.
     """
     try:
         # A name with a line break would be two in a list.
@@ -199,8 +200,10 @@ def _take(source: Path, target: Path, link: bool) -> None:
     shutil.copyfile(source, target)
 
 
-def _write_lists(folder: Path, faces: Sequence[tuple], repeat: Mapping[str, int]) -> dict[str, int]:
-    """Writes the lists of (name, landmarks, lists); returns list -> its number of lines."""
+def _write_lists(
+    folder: Path, faces: Sequence[Written], repeat: Mapping[str, int]
+) -> dict[str, int]:
+    """Writes the lists; returns list -> its number of lines."""
     lists: dict[str, list[str]] = {}
     for name, _, of_face in faces:
         for listed in of_face:
@@ -219,13 +222,13 @@ def _write_lists(folder: Path, faces: Sequence[tuple], repeat: Mapping[str, int]
 def repetitions(shapes: np.ndarray, most: int) -> np.ndarray:
     """How often each shape is listed so that training sees more of the rare ones.
 
-    The rarer half, by the Mahalanobis distance from the mean shape, is listed twice, the rarest
-    quarter three times, and so on. What the release's ``wflw_files_augmented_mahal.txt`` holds is
-    not known; its name suggests something of the kind.
+    According to the Mahalanobis distance from the mean shape, the rarer half is listed twice, the
+    rarest quarter three times, and so on. The name of the release's list,
+    ``wflw_files_augmented_mahal.txt``, suggests this; the list itself is not public.
 
     Args:
-        shapes: (F, N, 2) landmarks; each is taken relative to its tight box, by its longer side.
-        most: no shape is listed more often.
+        shapes: (F, N, 2) landmarks; each is placed in its tight box, whose longer side becomes 1.
+        most: the largest number of times.
 
     Returns:
         (F,) int, 1 to ``most``.
@@ -243,13 +246,13 @@ def repetitions(shapes: np.ndarray, most: int) -> np.ndarray:
 
 
 class _Boxes:
-    """Finds each face's box in the way that was asked for.
+    """Finds each face's box in the configured way.
 
     Attributes:
-        missing: how many faces had none, and got the tight box of their landmarks.
+        missing: the number of faces without such a box; they got the box of their landmarks.
     """
 
-    def __init__(self, config: LayoutConfig):
+    def __init__(self, config: LayoutConfig) -> None:
         self.way = config.boxes
         self.folder = config.bb_root
         self.missing = 0
@@ -273,9 +276,9 @@ class _Boxes:
         Raises:
             InputError: the landmarks or the box span nothing, or the box's file is unreadable.
         """
-        tight = crops.bounding_box(face.landmarks)
+        tight = landmark_files.tight_box(face.landmarks)
         crops.rounded_box(tight)
-        box = tight
+        box: np.ndarray | None = tight
         if self.way == "official":
             box = face.box
         elif self.way == "folder":

@@ -5,14 +5,15 @@
 
 ``box``: the landmarks' tight box grows by U(1, 1 + growth) about its centre and is shifted by
 U(-shift, shift) of its sides. ``roll``: the picture is rotated by U(smallest, largest) degrees to
-either side, on a canvas that holds all of it, black outside; the box is the tight upright box of
-the rotated landmarks. Both are drawn from a face's name and the seed: they do not depend on the
-list. Lists keep their names.
+either side, on a larger black canvas; the box is the tight upright box of the rotated landmarks.
+The random numbers depend on the face's name and the seed alone, not on the list. Lists keep their
+names.
 """
 
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 import layout
 import numpy as np
@@ -38,18 +39,18 @@ class PerturbConfig:
         1.0, "only the listed faces that training with this held_out_share left out; 1: all"
     )
     output: str = option("", "folder to write; it must not exist yet", path=True)
-    seed: int = option(0, "of all that is drawn")
+    seed: int = option(0, "seed of the random numbers")
     growth: float = option(0.2, "box: the sides are scaled by 1 to 1 + this")
     shift: float = option(0.1, "box: it is shifted by up to this share of its sides")
     smallest_roll: float = option(30.0, "roll: degrees, from")
-    largest_roll: float = option(90.0, "roll: and to, to either side")
+    largest_roll: float = option(90.0, "roll: degrees, up to; to either side")
 
 
 @dataclass(frozen=True)
 class _OwnBoxes(layout.LayoutConfig):
-    """Every face comes with its box."""
+    """The configuration of faces that all have a box."""
 
-    BOXES = ("official",)
+    BOXES: ClassVar[tuple[str, ...]] = ("official",)
 
 
 def perturb(config: PerturbConfig) -> bool:
@@ -73,14 +74,28 @@ def perturb(config: PerturbConfig) -> bool:
     return layout.write(_OwnBoxes(output=config.output, boxes="official"), list(listed), face)
 
 
-def _with_noisy_box(config, name, image, points, lists, rng) -> layout.Face:
-    """The face as it is, in another box."""
-    box = noisy_box(crops.bounding_box(points), config.growth, config.shift, rng)
+def _with_noisy_box(
+    config: PerturbConfig,
+    name: str,
+    image: Path,
+    points: np.ndarray,
+    lists: tuple[str, ...],
+    rng: np.random.Generator,
+) -> layout.Face:
+    """The same face in another box."""
+    box = noisy_box(landmark_files.tight_box(points), config.growth, config.shift, rng)
     return layout.Face(name, image, points, lists, box)
 
 
-def _rolled(config, name, image, points, lists, rng) -> layout.Face:
-    """The face in a rotated picture, a PNG: no loss but the interpolation's."""
+def _rolled(
+    config: PerturbConfig,
+    name: str,
+    image: Path,
+    points: np.ndarray,
+    lists: tuple[str, ...],
+    rng: np.random.Generator,
+) -> layout.Face:
+    """The face in a rotated picture, stored as PNG, which loses nothing more."""
     degrees = rng.uniform(config.smallest_roll, config.largest_roll) * rng.choice([-1, 1])
     pixels, points = rotated(image_files.read_image(image), points, degrees)
     name = PurePosixPath(name).with_suffix(".png").as_posix()
@@ -101,12 +116,12 @@ def noisy_box(box: np.ndarray, growth: float, shift: float, rng: np.random.Gener
 def rotated(
     pixels: np.ndarray, points: np.ndarray, degrees: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rotates a picture clockwise, on a canvas that holds all of it, zeros outside.
+    """Rotates a picture clockwise, on a canvas that holds all of it, and zeros beside it.
 
     Args:
         pixels: (H, W, 3) uint8.
         points: (N, 2) landmarks, (y, x) pixels.
-        degrees: by how much; positive turns the x axis towards the y axis.
+        degrees: the angle; a positive one turns the x axis towards the y axis.
 
     Returns:
         The (H', W', 3) uint8 picture and the (N, 2) landmarks in it.

@@ -3,10 +3,10 @@ r"""Lays out 300W: 3148 faces to train with, 689 and 600 to test with, 68 points
     python data/prepare_300w.py --source=300w --output=data/300w \
         --boxes=folder --bb_root=mdm/bbs
 
-``source`` holds the folders afw, helen, lfpw, ibug and 300W as they come out of their archives
-(any case; those you lack are left out). Lists: 300w_train (AFW, HELEN and LFPW train), 300w_common
-(HELEN and LFPW test), 300w_challenging (IBUG), 300w_full (both), 300w_private (indoor and outdoor).
-MDM's folder of boxes does not have one for every face.
+``source`` holds the folders afw, helen, lfpw, ibug and 300W as they come out of their archives.
+Their names may be in any case, and some may be absent. Lists: 300w_train (AFW, HELEN and LFPW
+train), 300w_common (HELEN and LFPW test), 300w_challenging (IBUG), 300w_full (common and
+challenging), 300w_private (indoor and outdoor). MDM's folder of boxes lacks some faces.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from musica.geometry.landmarks import IBUG_68
 
 TRAIN, COMMON = ("300w_train",), ("300w_common", "300w_full")
 CHALLENGING, PRIVATE = ("300w_challenging", "300w_full"), ("300w_private",)
-# Folder -> the folder written, which is the one of MDM's boxes, and the lists.
+# Folder -> the folder that is written, which MDM's folder of boxes also has, and the lists.
 PARTS = {
     "afw": ("afw", TRAIN),
     "helen/trainset": ("helen/trainset", TRAIN),
@@ -71,7 +71,7 @@ def prepare(config: Config300W) -> bool:
 
 
 def _folders(folder: Path, part: str) -> list[Path]:
-    """The folders of this name, in any case: one or none, unless names differ in case alone."""
+    """The folders of this name in any case; several if their names differ in case alone."""
     folders = [folder]
     for wanted in part.split("/"):
         folders = [

@@ -3,9 +3,9 @@ r"""Lays out COFW68: 507 faces to test with, many of them occluded, 68 points.
     python data/prepare_cofw68.py --images=COFW_test_color.mat \
         --annotation_dir=COFW68_Data/test_annotations --output=data/cofw68
 
-COFW's test images are cells of a MATLAB 7.3 file, which is HDF5; the 68 points of the k-th are in
-``<k>_points.mat`` and are taken as 1-based, as MATLAB counts. They become ``cofw68/<k>.png`` and
-the list cofw68_test.
+COFW's test images are cells of a MATLAB 7.3 file, which is HDF5. ``<k>_points.mat`` holds the 68
+points of image k, which count from 1 as MATLAB does. The images become ``cofw68/<k>.png`` in the
+list cofw68_test.
 """
 
 import re
@@ -62,7 +62,7 @@ def _opened(path: str) -> h5py.File:
     """Opens the images.
 
     Raises:
-        InputError: it is no HDF5 file.
+        InputError: the file is missing, or is not HDF5.
     """
     try:
         return h5py.File(path, "r")
@@ -74,7 +74,7 @@ def _references(file: h5py.File, path: str) -> np.ndarray:
     """The references to the images: the cells of ``IsT``.
 
     Raises:
-        InputError: there is no such cell array.
+        InputError: the file has no such cell array.
     """
     cells = file.get("IsT") if isinstance(file.get("IsT", getlink=True), h5py.HardLink) else None
     if (
@@ -95,7 +95,7 @@ def _pixels(file: h5py.File, reference: h5py.Reference) -> np.ndarray:
         (H, W, 3) uint8.
 
     Raises:
-        ValueError: it is no image, or not stored in this file.
+        ValueError: the cell holds something else, or its values are stored in another file.
     """
     cell = file[reference]
     if not isinstance(cell, h5py.Dataset) or cell.dtype != np.uint8:

@@ -2,9 +2,9 @@
 
     python data/prepare_example.py data/example
 
-It is far too small to learn from, and just right to see what a data set looks like and to try
-every command: ``images/<name>`` with the landmarks beside it as .pts, ``bb/<name>.pts`` with the
-box's corners, ``lists/all.txt`` with the names relative to ``images/``.
+It shows the layout of a data set and serves to try every command; four faces are too few to learn
+from. ``images/<name>`` has the landmarks beside it as .pts, ``bb/<name>.pts`` holds the box's
+corners, and ``lists/all.txt`` holds the names relative to ``images/``.
 """
 
 import shutil
@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 from musica.files import landmark_files, writing
-from musica.jobs import inference
+from musica.files.builtin_faces import builtin_truth
+from musica.jobs.tasks import builtin_tasks
 
 
 def prepare(folder: Path) -> None:
     """Writes the data set into ``folder``."""
-    truth = inference.builtin_truth()
-    tasks = inference.builtin_tasks()
+    truth, tasks = builtin_truth(), builtin_tasks()
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for task in tasks:
         shutil.copy(task.image, folder / "images")

@@ -3,8 +3,8 @@
     python data/prepare_folder.py --image_dir=mine --landmark_count=68 --output=data/mine
     python data/prepare_folder.py --image_dir=mine --scheme=mine.json --output=data/mine
 
-Folders below ``image_dir`` are kept. Everything is listed in ``lists/<name>.txt``. A scheme of your
-own is a JSON such as::
+Folders below ``image_dir`` are kept. ``lists/<name>.txt`` names all faces. A scheme of your own is
+a JSON such as::
 
     {"name": "five", "count": 5, "mirror": [1, 0, 2, 4, 3], "eye_corners": [0, 1],
      "parts": {"eyes": [0, 1], "nose": [2], "mouth": [3, 4]}}
@@ -26,10 +26,10 @@ from musica.cli import command, config
 from musica.cli.config import option, require
 from musica.errors import InputError
 from musica.files import landmark_files
+from musica.files.image_files import image_formats
 from musica.geometry.landmarks import IBUG_68, SCHEMES, scheme_for
 
 MAX_COUNT = 1000
-MAX_LANDMARK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class FolderConfig(layout.FilesLayoutConfig):
     """Keys of the command."""
 
     image_dir: str = option("", "folder of the pictures and their landmarks", path=True)
-    name: str = option("", "what the set is called (default: image_dir's name)")
+    name: str = option("", "name of the set (default: image_dir's name)")
     landmark_count: int | None = option(None, "points of each face (default: the scheme's, or 68)")
-    index_base: int = option(1, "what a .pts calls the first pixel: 1 as in 300W, or 0")
+    index_base: int = option(1, "number of the first pixel in a .pts: 1 as in 300W, or 0")
     scheme: str = option("", "JSON of a landmark scheme other than 68 and 98", path=True)
 
 
 @dataclass(frozen=True)
 class CustomScheme:
-    """What the numbers of a landmark set of one's own mean.
+    """The meaning of each landmark in a scheme of one's own.
 
-    The attributes are those of the same name of ``musica.geometry.landmarks.Scheme``.
+    ``musica.geometry.landmarks.Scheme`` has the same attributes.
     """
 
-    name: str = option("", "what it is called")
+    name: str = option("", "name of the scheme")
     count: int = option(0, "number of landmarks")
     mirror: list[int] = option([], "the landmark that takes each place in the mirrored face")
     eye_corners: list[int] = option([], "the two outer eye corners")
@@ -92,7 +92,7 @@ def prepare(configuration: FolderConfig) -> bool:
 
 
 def files_by_stem(folder: Path) -> list[list[Path]]:
-    """The images and landmark files under a folder, those that differ in their suffix together.
+    """The images and landmark files under a folder; files that differ in their suffix are a group.
 
     Hidden files are left out: archives made on a Mac hold one for each image.
 
@@ -101,7 +101,7 @@ def files_by_stem(folder: Path) -> list[list[Path]]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    known = layout.IMAGE_SUFFIXES + landmark_files.LANDMARK_SUFFIXES
+    known = {*image_formats(), *landmark_files.LANDMARK_SUFFIXES}
     groups: dict[Path, list[Path]] = {}
     for path in sorted(folder.rglob("[!.]*")):
         if path.suffix.lower() in known and path.is_file():
@@ -110,22 +110,26 @@ def files_by_stem(folder: Path) -> list[list[Path]]:
 
 
 def read_pair(files: Sequence[Path], count: int, index_base: int = 1) -> tuple[Path, np.ndarray]:
-    """Reads a group of ``files_by_stem``: returns its image and its (count, 2) landmarks.
+    """Reads a group of ``files_by_stem``.
 
-    ``index_base`` is what a .pts file calls the first pixel.
+    Args:
+        files: the group.
+        count: the number of landmarks N.
+        index_base: as for ``read_landmarks``.
+
+    Returns:
+        The image, and (N, 2) landmarks, (y, x) pixels.
 
     Raises:
         InputError: it is not one image and one readable landmark file with ``count`` points.
     """
-    images = [path for path in files if path.suffix.lower() in layout.IMAGE_SUFFIXES]
+    images = [path for path in files if path.suffix.lower() in image_formats()]
     others = [path for path in files if path not in images]
     if len(images) != 1 or len(others) != 1:
         found = ", ".join(path.name for path in files)
         raise InputError(
             f"{files[0].with_suffix('')}: needs one image and one .pts or .ljson, found {found}"
         )
-    if others[0].stat().st_size > MAX_LANDMARK_BYTES:
-        raise InputError(f"{others[0]}: too large for a file of landmarks")
     return images[0], landmark_files.read_landmarks(others[0], count, index_base)
 
 
@@ -133,14 +137,14 @@ def read_scheme(path: str) -> CustomScheme:
     """Reads and checks a landmark scheme.
 
     Raises:
-        InputError: the JSON is unreadable, or what it says does not fit together.
+        InputError: the JSON is unreadable, or its values contradict each other.
     """
     scheme = config.load(CustomScheme, path)
     landmarks, mirror, corners = range(scheme.count), scheme.mirror, scheme.eye_corners
     if not scheme.name or not 1 <= scheme.count <= MAX_COUNT:
         raise InputError(f"{path}: needs a name, and a count of 1 to {MAX_COUNT}")
     if scheme.count in SCHEMES:
-        raise InputError(f"{path}: {scheme.count} points are always taken for the known scheme")
+        raise InputError(f"{path}: {scheme.count} points already have a scheme")
     if sorted(mirror) != list(landmarks) or any(mirror[mirror[i]] != i for i in landmarks):
         raise InputError(f"{path}: mirror must name each landmark once, and undo itself")
     if (

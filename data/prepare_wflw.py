@@ -4,14 +4,15 @@ r"""Lays out WFLW: 7500 faces to train with, 2500 to test with, 98 points.
         --annotation_dir=WFLW_annotations/list_98pt_rect_attr_train_test --output=data/wflw
 
 An image often holds several annotated faces. Each becomes ``wflw/<image>_<k>`` with a copy of the
-image (``--link``: a hard link, which takes no space). Lists: wflw_train, wflw_test and wflw_test_
-pose, expression, illumination, make_up, occlusion, blur.
+image (``--link``: a hard link, which takes no space). Lists: wflw_train, wflw_test, and the subsets
+wflw_test_pose, _expression, _illumination, _make_up, _occlusion and _blur.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 import layout
 import numpy as np
@@ -20,6 +21,8 @@ from musica.cli import command
 from musica.cli.config import option, require
 from musica.errors import InputError
 from musica.files import list_files
+from musica.files.image_files import image_formats
+from musica.files.text_files import read_text
 from musica.geometry.landmarks import WFLW_98
 
 SUBSETS = {
@@ -36,7 +39,6 @@ PUBLISHED = {
     **{f"wflw_test_{subset}": count for subset, count in SUBSETS.items()},
 }
 TOKENS = 2 * WFLW_98.count + 4 + len(SUBSETS) + 1
-MAX_LIST_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class WflwConfig(layout.FilesLayoutConfig):
         "", "folder of list_98pt_rect_attr_train.txt and list_98pt_rect_attr_test.txt", path=True
     )
 
-    BOXES = (*layout.LayoutConfig.BOXES, "official")
+    BOXES: ClassVar[tuple[str, ...]] = (*layout.LayoutConfig.BOXES, "official")
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,12 @@ def prepare(config: WflwConfig) -> bool:
 
 
 def _lines(folder: Path, split: str) -> Iterator[Line]:
-    """The lines of a list that hold anything."""
+    """The lines of a list, without blank ones."""
     path = folder / f"list_98pt_rect_attr_{split}.txt"
     try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise InputError(f"{path}: too large for a list of WFLW")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read this list") from error
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot read this list: {error}") from error
     for number, text in enumerate(lines, 1):
         if text.strip():
             yield Line(f"{path.name}:{number}", split, text)
@@ -96,24 +96,24 @@ def _face(line: Line, image_dir: Path, faces_in: Counter[str]) -> layout.Face:
 
     Args:
         line: the line.
-        image_dir: the folder its image name is relative to.
-        faces_in: how many faces of each image were read before; this one is counted.
+        image_dir: the folder that its image name is relative to.
+        faces_in: the number of faces of each image that were read before; this face is added.
 
     Raises:
-        InputError: it is not such a line.
+        InputError: the line holds something else.
     """
     *numbers, name = line.text.split()
     try:
         values = np.array(numbers, np.float64)
         path = PurePosixPath(list_files.check_name(name))
-    except ValueError as error:  # InputError is one, too
+    except ValueError as error:  # InputError is a ValueError, too
         raise InputError(f"{line.where}: {error}") from error
     if len(values) != TOKENS - 1:
         raise InputError(f"{line.where}: {len(values) + 1} tokens where {TOKENS} are needed")
     flags = values[-len(SUBSETS) :]
     if not np.isfinite(values).all() or not np.isin(flags, (0, 1)).all():
         raise InputError(f"{line.where}: its numbers are not finite, or its flags not 0 or 1")
-    if path.suffix.lower() not in layout.IMAGE_SUFFIXES:
+    if path.suffix.lower() not in image_formats():
         raise InputError(f"{line.where}: {name!r} is not the name of an image")
     stem = str(path.with_suffix(""))
     number = faces_in[stem]

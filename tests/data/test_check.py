@@ -55,6 +55,13 @@ def break_points(folder):
     (folder / "images/good0.pts").write_text("n_points: 68\n{\n")
 
 
+def lose_points(folder):
+    points = landmarks(0)
+    points[[3, 5]] = -2, -2  # in a .pts file: -1 -1
+    points[7] = -1, -1
+    landmark_files.write_landmarks(folder / "images/good0.pts", points)
+
+
 def remove_box(folder):
     (folder / "bb/good0.pts").unlink()
 
@@ -73,6 +80,7 @@ def other_box(*box):
         (break_image, check.IMAGE, "not a readable image"),
         (break_points, check.LANDMARKS, "0 points where it declares 68"),
         (cut_points, check.COUNT, "5 where 68 are needed"),
+        (lose_points, check.MISSING, "3 of 68"),
         (remove_box, check.BOX, "no such file"),
         (other_box(50, 9, 50, 60), check.BOX, "is empty"),
         (other_box(500, 9, 590, 60), check.BOX, "outside the image"),
@@ -105,6 +113,19 @@ def test_points_outside_the_image_are_no_fault(folder, capsys):
     captured = capsys.readouterr()
     assert captured.err == f"good0.png: {check.POINTS}: 2, up to 2.00 px\n"
     assert captured.out.endswith(f"      1 {check.POINTS}\n")
+
+
+def test_missing_points_are_one_fault_and_stay_out_of_tight_boxes(folder, capsys):
+    lose_points(folder)
+    for file in (folder / "bb").iterdir():
+        file.unlink()
+    (folder / "bb").rmdir()
+    assert run(folder, *GOOD)
+    captured = capsys.readouterr()
+    assert captured.err == f"good0.png: {check.MISSING}: 3 of 68\n"
+    landmark_files.write_landmarks(folder / "images/good1.pts", np.full((68, 2), -1.0))
+    assert run(folder, GOOD[1])
+    assert f"{check.BOX}: all of its landmarks are missing" in capsys.readouterr().err
 
 
 def test_patches_at_the_crops_edge():

@@ -141,7 +141,8 @@ def test_without_links_they_are_copies(source, monkeypatch):
         (line(FACES[0] * np.inf, PARADE), "not finite"),
         (line(FACES[0], PARADE, flags="0 0 0 0 0 7"), "flags"),
         (line(FACES[0] * 1e200, PARADE), "four finite numbers"),
-        (line(FACES[0] * 0, PARADE), "is empty"),
+        (line(FACES[0] * 0, PARADE), "all of its landmarks are missing"),
+        (line(FACES[0] * 0 + 7, PARADE), "is empty"),
         (line(FACES[0], "../annotations/list_98pt_rect_attr_test.jpg"), "stay inside"),
         (line(FACES[0], "/etc/passwd.jpg"), "stay inside"),
         (line(FACES[0], "."), "not the name of an image"),
@@ -223,7 +224,7 @@ def test_detected_boxes(source, monkeypatch, capsys):
     np.testing.assert_allclose(boxes[0], near, atol=1e-3)
     np.testing.assert_allclose(boxes[1][:2], FACES[1].min(axis=0)[::-1], atol=1e-3)
     assert images[0].shape == (76, 92, 3) and images[0].dtype == np.uint8
-    assert "4 in their landmarks' box for want of another" in capsys.readouterr().out
+    assert "4 without such a box in the box of their landmarks" in capsys.readouterr().out
 
 
 def test_a_missing_detector_is_said(source, monkeypatch):
