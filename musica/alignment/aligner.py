@@ -16,6 +16,7 @@ from musica.files.image_files import read_image
 from musica.models.iteration import IterationState
 from musica.models.lite_model import LiteModel
 from musica.models.loading import load_model
+from musica.quitting.rule import StopRule
 
 if TYPE_CHECKING:
     from musica.alignment.detector import FaceDetector
@@ -204,7 +205,7 @@ class FaceAligner:
         """Runs the iterations once."""
         if not faces:
             return []
-        last, stops_below = self._limits(options)
+        last, rule = self._limits(options)
         initial = np.array([face.initial for face in faces])
         hidden = np.zeros((len(faces), self.settings.hidden_size), np.float32)
         state = IterationState(np.zeros_like(initial), hidden)
@@ -213,31 +214,32 @@ class FaceAligner:
         for k in range(last + 1):
             # Only the faces that got here are computed.
             pyramids = [faces[index].pyramid for index in active.tolist()]
-            state, landmarks, errors = self.runner.iterate(k, pyramids, initial[active], state)
-            stops = errors < stops_below[k]
+            result = self.runner.iterate(k, pyramids, initial[active], state)
+            stops = rule.stops(k, result.errors, result.gains)
             for row in np.flatnonzero(stops | (k == last)).tolist():
                 index = int(active[row])
-                points = faces[index].crop.to_image(landmarks[row].astype(np.float64))
-                results[index] = self._face(k, points, float(errors[row]), options)
-            state, active = IterationState(*(part[~stops] for part in state)), active[~stops]
+                points = faces[index].crop.to_image(result.landmarks[row].astype(np.float64))
+                results[index] = self._face(k, points, float(result.errors[row]), options)
+            state = IterationState(*(part[~stops] for part in result.state))
+            active = active[~stops]
             if not len(active):
                 break
         return [face for face in results if face is not None]
 
-    def _limits(self, options: Options) -> tuple[int, np.ndarray]:
-        """The last iteration, from 0, and what estimate each iteration stops below, (K,)."""
+    def _limits(self, options: Options) -> tuple[int, StopRule]:
+        """The last iteration, from 0, and the rule by which faces stop before."""
         count = len(self.settings.levels)
         iterations = options.get("iterations")
         if iterations is not None and not 1 <= iterations <= count:
             raise InputError(f"iterations must be 1 to {count}, not {iterations}")
-        stops_below = np.full(count, -np.inf)
-        stop = options.get("stop_threshold")
-        stop = self.settings.stop_threshold if stop is None else stop
-        if iterations is None and stop is not None:
-            if np.size(stop) not in (1, count - 1):
-                raise InputError(f"stop_threshold must be one or {count - 1} numbers")
-            stops_below[:-1] = stop
-        return (iterations or count) - 1, stops_below
+        own = options.get("stop_threshold")
+        if iterations is not None:
+            rule = StopRule.of(None, count)
+        elif own is not None:
+            rule = StopRule.of(own, count)
+        else:
+            rule = StopRule.of(self.settings.stop_threshold, count, self.settings.stops_by)
+        return (iterations or count) - 1, rule
 
     def _face(self, k: int, points: np.ndarray, estimate: float, options: Options) -> Face:
         """A face that stopped after iteration k."""

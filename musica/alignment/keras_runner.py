@@ -48,7 +48,7 @@ class KerasRunner:
                 "start processes with multiprocessing.get_context('spawn')"
             )
         result = self._graphs[k](level, initial, state)
-        return tf.nest.map_structure(lambda tensor: tensor.numpy(), result)
+        return tf.nest.map_structure(lambda part: None if part is None else part.numpy(), result)
 
     def _graph(self, k: int) -> Any:
         """Iteration k as a graph, traced once for batches and crops of any size."""

@@ -41,4 +41,4 @@ class LiteRunner:
         displacement = displacement + outputs["displacement"]
         landmarks = landmarks_from(initial, displacement, levels[k])
         state = IterationState(displacement, outputs["hidden"])
-        return IterationResult(state, landmarks, outputs["error"])
+        return IterationResult(state, landmarks, outputs["error"], outputs.get("gain"))

@@ -135,7 +135,10 @@ def _constant_step(step: "CascadeStep", rounded: bool) -> Any:
         displacement, hidden, error = step.update(patches, hidden)
         if cut_off is not None:
             displacement += tf.reshape(hidden @ cut_off, tf.shape(displacement))
-        return {"displacement": displacement, "hidden": hidden, "error": error}
+        outputs = {"displacement": displacement, "hidden": hidden, "error": error}
+        if (gain := step.gains(hidden)) is not None:
+            outputs["gain"] = gain
+        return outputs
 
     graph = tf.function(update).get_concrete_function(**specification)
     # The converter leaves variables outside, in a file that only TensorFlow reads.

@@ -37,8 +37,8 @@ def iteration_graph(model, k: int, outputs: Sequence[str]):
     @tf.function(input_signature=signature)
     def iterate(image, initial, displacement, hidden):
         state = IterationState(displacement, hidden)
-        state, landmarks, errors = model.iterate(k, image, initial, state)
-        results = *state, landmarks, errors
+        result = model.iterate(k, image, initial, state)
+        results = *result.state, result.landmarks, result.errors
         return dict(zip(outputs, results, strict=True))
 
     return iterate

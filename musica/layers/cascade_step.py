@@ -1,5 +1,7 @@
 """One iteration of the cascade."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -24,6 +26,7 @@ class CascadeStep(keras.layers.Layer):
         hidden_size: H.
         use_attention: whether patches are weighted by the local attention.
         predicts_error: whether the step has a stop predictor (MDM has none).
+        predicts_gain: whether the stop predictor predicts the gain, too.
         kernel_initializer: Keras initializer of all kernels.
         patch_dropout: share of the patches that are not seen in training.
 
@@ -54,6 +57,7 @@ class CascadeStep(keras.layers.Layer):
         predicts_error: bool = True,
         kernel_initializer="lecun_normal",
         patch_dropout: float = 0.0,
+        predicts_gain: bool = False,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -66,6 +70,7 @@ class CascadeStep(keras.layers.Layer):
         self.predicts_error = predicts_error
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.patch_dropout = patch_dropout
+        self.predicts_gain = predicts_gain
 
         policy = self.dtype_policy
         exact = policy.variable_dtype
@@ -104,7 +109,11 @@ class CascadeStep(keras.layers.Layer):
         )
         self.stop_predictor = (
             StopPredictor(
-                hidden_size, self.kernel_initializer.clone(), name="stop_predictor", dtype=exact
+                hidden_size,
+                self.kernel_initializer.clone(),
+                predicts_gain,
+                name="stop_predictor",
+                dtype=exact,
             )
             if predicts_error
             else None
@@ -144,6 +153,10 @@ class CascadeStep(keras.layers.Layer):
         error = None if self.stop_predictor is None else self.stop_predictor(hidden)
         return displacement, hidden, error
 
+    def gains(self, hidden: Any) -> Any:
+        """Predicts the gains from the (B, H) new state: (B,), or None where they are not."""
+        return None if self.stop_predictor is None else self.stop_predictor.gains(hidden)
+
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds for one face (``METHOD.md`` section 9)."""
@@ -152,9 +165,11 @@ class CascadeStep(keras.layers.Layer):
         per_patch = 9 * self.filters * (3 * first**2 + self.filters * second**2)
         if self.use_attention:
             per_patch += encoder.feature_size**2
-        outputs = 2 * self.landmark_count + int(self.predicts_error)
         inputs = self.patch_count * encoder.feature_size + self.hidden_size
-        return self.patch_count * per_patch + (inputs + outputs) * self.hidden_size
+        dense = (inputs + 2 * self.landmark_count) * self.hidden_size
+        if self.stop_predictor is not None:
+            dense += self.stop_predictor.multiply_adds
+        return self.patch_count * per_patch + dense
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -169,4 +184,5 @@ class CascadeStep(keras.layers.Layer):
             "predicts_error": self.predicts_error,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "patch_dropout": self.patch_dropout,
+            "predicts_gain": self.predicts_gain,
         }

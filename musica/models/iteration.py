@@ -25,11 +25,13 @@ class IterationResult(NamedTuple):
         state: for the next iteration.
         landmarks: (B, N, 2) float32, (y, x) level-0 pixels.
         errors: (B,) float32 estimated errors.
+        gains: (B,) float32 gains that are still to be had, or None where they are not predicted.
     """
 
     state: IterationState
     landmarks: Any
     errors: Any
+    gains: Any = None
 
 
 def displacement_at(state: IterationState, levels: tuple[int, ...], k: int) -> Any:

@@ -86,8 +86,9 @@ class MDM(keras.Model):
         state = IterationState(ops.zeros_like(initial), hidden)
         outputs: dict[str, list] = {"landmarks": [], "hidden": []}
         for k in range(len(self.settings.levels)):
-            state, landmarks, _ = self.iterate(k, image, initial, state)
-            outputs["landmarks"].append(landmarks)
+            result = self.iterate(k, image, initial, state)
+            state = result.state
+            outputs["landmarks"].append(result.landmarks)
             outputs["hidden"].append(state.hidden)
         return outputs
 

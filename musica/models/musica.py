@@ -43,6 +43,7 @@ class MuSiCa(keras.Model):
         use_attention: whether patches are weighted by the local attention.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
         patch_dropout: share of the patches that are not seen in training.
+        predicts_gain: whether the gain is predicted after each iteration but the last.
         preprocessing: how pixels are made; it and the following are not used by ``call``. They
             travel with the model, because inference needs them (``ModelSettings``).
         box_size: the box's longer side in crop pixels.
@@ -51,6 +52,7 @@ class MuSiCa(keras.Model):
         stop_threshold: T_s; one for all iterations, or one for each but the last; None never stops.
         fail_threshold: T_f; None never fails.
         calibration: the NMEs that estimates stand for.
+        stops_by: what stop_threshold is for, ``estimate`` or ``gain``.
 
     Attributes:
         settings: the model's ``ModelSettings``.
@@ -86,6 +88,7 @@ class MuSiCa(keras.Model):
         use_attention: bool = True,
         kernel_initializer: Any = None,
         patch_dropout: float = 0.0,
+        predicts_gain: bool = False,
         preprocessing: str = "release",
         box_size: int = crops.BOX_SIZE,
         margin: float = crops.MARGIN,
@@ -93,6 +96,7 @@ class MuSiCa(keras.Model):
         stop_threshold: float | Sequence[float] | None = None,
         fail_threshold: float | None = None,
         calibration: Any = None,
+        stops_by: str = "estimate",
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
@@ -112,6 +116,7 @@ class MuSiCa(keras.Model):
             stop_threshold,  # type: ignore[arg-type]
             fail_threshold,
             calibration,
+            stops_by,
         )
         self.filters = filters
         self.use_attention = use_attention
@@ -119,6 +124,7 @@ class MuSiCa(keras.Model):
             kernel_initializer or release_initializer()
         )
         self.patch_dropout = patch_dropout
+        self.predicts_gain = predicts_gain
         self.steps = [
             CascadeStep(
                 landmark_count,
@@ -129,6 +135,7 @@ class MuSiCa(keras.Model):
                 use_attention,
                 kernel_initializer=self.kernel_initializer.clone(),
                 patch_dropout=patch_dropout,
+                predicts_gain=predicts_gain and k < len(self.settings.levels) - 1,
                 name=f"step_{k}",
                 dtype=self.dtype_policy,
             )
@@ -148,9 +155,10 @@ class MuSiCa(keras.Model):
         state = self.initial_state(initial)
         outputs: dict[str, list] = {"landmarks": [], "errors": [], "hidden": []}
         for k, level in enumerate(self.settings.levels):
-            state, landmarks, errors = self.iterate(k, inputs["pyramid"][level], initial, state)
-            outputs["landmarks"].append(landmarks)
-            outputs["errors"].append(errors)
+            result = self.iterate(k, inputs["pyramid"][level], initial, state)
+            state = result.state
+            outputs["landmarks"].append(result.landmarks)
+            outputs["errors"].append(result.errors)
             outputs["hidden"].append(state.hidden)
         return outputs
 
@@ -175,7 +183,8 @@ class MuSiCa(keras.Model):
         moved, hidden, errors = self.steps[k](image, centres, state.hidden)
         displacement = displacement + moved
         landmarks = landmarks_from(initial, displacement, levels[k])
-        return IterationResult(IterationState(displacement, hidden), landmarks, errors)
+        gains = self.steps[k].gains(hidden)
+        return IterationResult(IterationState(displacement, hidden), landmarks, errors, gains)
 
     @property
     def multiply_adds(self) -> list[int]:
@@ -203,6 +212,7 @@ class MuSiCa(keras.Model):
             "use_attention": self.use_attention,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "patch_dropout": self.patch_dropout,
+            "predicts_gain": self.predicts_gain,
         }
 
     @classmethod

@@ -37,6 +37,8 @@ class ModelSettings:
         fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
         calibration: for each iteration, ascending estimates and the NMEs that are expected at them;
             None: not calibrated.
+        stops_by: what ``stop_threshold`` is for, ``estimate`` or ``gain``; with ``gain`` it is a
+            price, and the model predicts the gain.
 
     Raises:
         InputError: a value cannot be a model's.
@@ -54,6 +56,7 @@ class ModelSettings:
     stop_threshold: float | tuple[float, ...] | None = None
     fail_threshold: float | None = None
     calibration: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] | None = None
+    stops_by: str = "estimate"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -119,6 +122,8 @@ class ModelSettings:
             yield "stop_threshold", "must be numbers"
         if not _is_bound(self.fail_threshold):
             yield "fail_threshold", "must be a number"
+        if self.stops_by not in ("estimate", "gain"):
+            yield "stops_by", f"must be estimate or gain, not {self.stops_by!r}"
         if not _is_calibration(self.calibration, count):
             yield "calibration", f"must be {count} pairs of ascending estimates and NMEs"
 

@@ -67,7 +67,7 @@ def test_an_iteration_equals_the_keras_models(model, paths, precision, tolerance
     for k, level in enumerate(model.settings.levels):
         state = IterationState(np.zeros_like(initial), hidden)
         padded = release_pyramid.pad_batch([levels[level]])
-        expected, _, error = model.iterate(k, padded, initial, state)
+        expected, _, error, _ = model.iterate(k, padded, initial, state)
         centres = initial[:, list(model.settings.patch_indices[0])] / 2**level
         found = lite.step(k, PatchExtractor(14)(padded, centres).numpy(), hidden)
         for name in ("displacement", "hidden"):

@@ -13,6 +13,7 @@ LAYERS = [
     (PatchEncoder(16, 4), 4),
     (PatchAttention(6), 2),
     (StopPredictor(7), 2),
+    (StopPredictor(7, predicts_gain=True), 4),
     (CascadeStep(5, 2, filters=4, hidden_size=8, use_attention=False), 10),
     (CascadeStep(5, 2, filters=4, hidden_size=8, predicts_error=False), 10),
 ]
@@ -154,9 +155,16 @@ def test_no_gradient_to_image_or_centres():
     assert np.abs(to_hidden).max() > 0
 
 
-def test_stops_below_the_threshold_only():
-    stops = StopPredictor.stops(np.array([0.1, 0.2, 0.3]), 0.2)
-    np.testing.assert_array_equal(stops, [True, False, False])
+def test_the_gain_is_a_unit_of_its_own():
+    hidden = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
+    assert StopPredictor(7).gains(hidden) is None
+    predictor = StopPredictor(7, predicts_gain=True)
+    predictor.build()
+    assert not np.any(predictor.gains(hidden))
+    kernel = np.arange(7.0)[:, None]
+    predictor.gain.set_weights([kernel, np.array([0.5])])
+    np.testing.assert_allclose(predictor.gains(hidden), hidden @ kernel[:, 0] + 0.5, rtol=1e-5)
+    assert [len(predictor.trainable_weights), predictor.multiply_adds] == [2, 14]
 
 
 @pytest.mark.parametrize(("layer", "weight_count"), LAYERS)

@@ -1,0 +1,80 @@
+"""When a face stops: the rule, written once.
+
+After each iteration but the last, a face has a score. It stops after the first iteration whose
+score is below a threshold. The score is the estimated error, as in the paper, or the gain that is
+still to be had per multiply-add (``musica.quitting.gain``), whose threshold is a price.
+
+Reference: ``METHOD.md`` section 8. PORT: the release always runs every iteration.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from musica.errors import InputError
+
+SCORES = ("estimate", "gain")
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Tells which faces stop.
+
+    Attributes:
+        score: what is decided on, ``estimate`` or ``gain``.
+        thresholds: for each iteration but the last, the score below which a face stops.
+
+    Raises:
+        InputError: there is no such score.
+    """
+
+    score: str
+    thresholds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise InputError(f"faces stop by {' or '.join(SCORES)}, not by {self.score!r}")
+
+    @classmethod
+    def of(
+        cls, threshold: float | Sequence[float] | None, iterations: int, score: str = "estimate"
+    ) -> "StopRule":
+        """Makes a rule.
+
+        Args:
+            threshold: one for all iterations, or one for each but the last; None stops no face.
+            iterations: K.
+            score: what is decided on.
+
+        Raises:
+            InputError: there are neither 1 nor K - 1 thresholds.
+        """
+        values = np.ravel(-np.inf if threshold is None else threshold).tolist()
+        if len(values) not in (1, iterations - 1):
+            raise InputError(f"stop_threshold must be one or {iterations - 1} numbers")
+        return cls(score, tuple(values if len(values) > 1 else values * (iterations - 1)))
+
+    def stops(self, k: int, errors: np.ndarray, gains: np.ndarray | None) -> np.ndarray:
+        """Tells which faces stop after iteration k: (B,) bool.
+
+        Args:
+            k: the iteration, from 0; after the last, every face stops.
+            errors: (B,) estimated errors.
+            gains: (B,) predicted gains, or None if the model predicts none.
+
+        Raises:
+            InputError: the rule decides on gains, and the model predicts none.
+        """
+        if k == len(self.thresholds):
+            return np.ones(len(errors), bool)
+        scores = errors if self.score == "estimate" else gains
+        if scores is None:
+            raise InputError("the model predicts no gain, on which its faces are to stop")
+        return scores < self.thresholds[k]
+
+    def last_iterations(self, scores: np.ndarray) -> np.ndarray:
+        """The iteration, from 0, after which each face stops: (F,) int; ``scores`` (F, K - 1)."""
+        columns = enumerate(np.transpose(scores))
+        stops = [self.stops(k, own, own) for k, own in columns]
+        return np.stack([*stops, np.ones(len(scores), bool)]).argmax(axis=0)
