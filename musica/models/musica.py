@@ -43,7 +43,8 @@ class MuSiCa(keras.Model):
         use_attention: whether patches are weighted by the local attention.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
         patch_dropout: share of the patches that are not seen in training.
-        predicts_gain: whether the stop predictor has a second output, the gain still to be had.
+        predicts_gain: whether the stop predictors but the last have a second output, the gain
+            still to be had.
         preprocessing: how pixels are made; it and the following are not used by ``call``. They
             travel with the model, because inference needs them (``ModelSettings``).
         box_size: the box's longer side in crop pixels.
@@ -66,7 +67,8 @@ class MuSiCa(keras.Model):
     Outputs, a dict of lists with one entry per iteration:
         landmarks: (B, N, 2) float32, (y, x) level-0 pixels.
         errors: (B,) float32 estimated error, on the scale of ``losses.l1_error``.
-        gains: (B,) float32 predicted gain (``musica.quitting.gain``), with ``predicts_gain`` alone.
+        gains: (B,) float32 predicted gain (``musica.quitting.gain``), with ``predicts_gain`` alone;
+            None after the last iteration.
         hidden: (B, H) float32 hidden state.
 
     Example:
@@ -142,7 +144,7 @@ class MuSiCa(keras.Model):
                 use_attention,
                 kernel_initializer=self.kernel_initializer.clone(),
                 patch_dropout=patch_dropout,
-                predicts_gain=predicts_gain,
+                predicts_gain=predicts_gain and k < len(self.settings.levels) - 1,
                 name=f"step_{k}",
                 dtype=self.dtype_policy,
             )

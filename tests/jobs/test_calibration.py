@@ -15,10 +15,12 @@ from musica.errors import InputError
 from musica.evaluation import metrics
 from musica.files import annotated_faces, landmark_files
 from musica.geometry import reference_shape
-from musica.jobs.calibration import CalibrateConfig, calibrate, measure, summarise
+from musica.jobs.calibration import CalibrateConfig, calibrate, with_gain
+from musica.jobs.recording import record
 from musica.models.loading import load_musica
-from musica.quitting import calibration_report
-from musica.quitting.calibration_report import Measurements
+from musica.quitting import report
+from musica.quitting.gain import gain_to_be_had
+from musica.quitting.measurements import Measurements, summarise
 
 FACES = 12
 
@@ -45,7 +47,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(folder):
     faces = annotated_faces.read_faces([folder / "list.txt"], folder)
-    return measure(load_musica(folder / "model.keras"), faces, 5)
+    return record(FaceAligner.load(folder / "model.keras"), faces, 5).measured
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def aligned(aligner, folder, **options):
     """The listed faces as aligned, and their NMEs."""
     listed = annotated_faces.read_faces([folder / "list.txt"], folder)
     images, boxes = [face.image for face in listed], [face.box for face in listed]
-    found = aligner.align_batch(images, boxes, **options)
+    found = aligner.align_batch(images, boxes, realign=False, **options)
     pairs = zip(found, listed, strict=True)
     return found, [metrics.nme(face.landmarks, truth.landmarks) for face, truth in pairs]
 
@@ -77,45 +79,63 @@ def test_measured_is_what_the_aligner_gives(folder, measured):
         assert all(face.expected_nme is None for face in found)
 
 
-@pytest.mark.parametrize("per_iteration", [False, True])
-def test_calibrated_model_does_what_was_promised(
-    folder, measured, keys, tmp_path, capsys, per_iteration
-):
+def test_noisy_boxes_are_further_views_of_the_same_faces(folder, measured):
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder)
+    aligner = FaceAligner.load(folder / "model.keras")
+    first, again = (record(aligner, faces, 5, noisy_boxes=2) for _ in range(2))
+    assert first.faces.tolist() == np.repeat(np.arange(FACES), 3).tolist()
+    np.testing.assert_allclose(first.measured.errors[::3], measured.errors, rtol=1e-3)
+    assert np.abs(first.measured.errors[1::3] - measured.errors).min() > 1e-6
+    np.testing.assert_array_equal(first.measured.errors, again.measured.errors)
+    assert first.hidden.shape == (3 * FACES, 2, 16)
+
+
+def calibrated(keys, folder, **options):
+    """What the command writes: an aligner of the model, and the summary."""
     config = CalibrateConfig(
         **keys,
-        per_iteration=per_iteration,
-        output=str(tmp_path / "calibrated.keras"),
-        output_dir=str(tmp_path / "report"),
-        allowed_increase=0.1,
-        failure_nme=float(np.median(measured.errors[:, -1])),
+        output=str(folder / "calibrated.keras"),
+        output_dir=str(folder / "report"),
+        **options,
     )
     assert not calibrate(config)
+    summary = json.loads((folder / "report" / "calibration.json").read_text())
+    return FaceAligner.load(config.output), summary
 
+
+def test_calibrated_model_does_what_was_promised(folder, measured, keys, tmp_path, capsys):
+    failure_nme = float(np.median(measured.errors[:, -1]))
+    aligner, summary = calibrated(keys, tmp_path, failure_nme=failure_nme)
     output = capsys.readouterr().out.splitlines()
     assert output[0] == f"{FACES} faces, NME (ocular)"
     assert output[-2] == f"wrote 8 files to {tmp_path / 'report'}"
-    assert output[-1] == f"wrote {config.output}"
-    summary = json.loads((tmp_path / "report" / "calibration.json").read_text())
-    aligner = FaceAligner.load(config.output)
-    for key in ("stop_threshold", "fail_threshold", "calibration"):
-        assert getattr(aligner.model, key) == summary[key] is not None
-    found, errors = aligned(aligner, folder)
-    stopping = summary["stopping"]
-    assert np.mean(errors) == pytest.approx(stopping["nme"], rel=1e-3)
-    assert np.mean(errors) <= 1.1 * summary["nme"][-1] + 1e-6
-    assert np.mean([face.iterations for face in found]) == stopping["iterations"]
+    assert output[-1] == f"wrote {tmp_path / 'calibrated.keras'}"
+    settings = aligner.settings.as_values()
+    assert settings["fail_threshold"] == summary["fail_threshold"] is not None
+    assert settings["calibration"] == summary["calibration"]
+    efforts = {effort["name"]: effort for effort in summary["efforts"]}
+    assert (settings["efforts"], settings["stop_score"]) == (summary["efforts"], "estimate")
+    for name, increase in (("low", 0.05), ("balanced", 0.02)):
+        found, errors = aligned(aligner, folder, effort=name)
+        assert np.mean(errors) == pytest.approx(efforts[name]["nme"], rel=1e-3)
+        assert np.mean(errors) <= (1 + increase) * summary["nme"][-1] + 1e-6
+        assert np.mean([face.iterations for face in found]) == efforts[name]["iterations"]
     for face in found:
         knots = summary["calibration"][face.iterations - 1]
         assert face.expected_nme == pytest.approx(np.interp(face.error_estimate, *knots))
     complete, _ = aligned(aligner, folder, iterations=3)
     flagged = np.array([face.failed for face in complete])
-    failed = measured.errors[:, -1] > config.failure_nme
+    failed = measured.errors[:, -1] > failure_nme
     assert summary["detected"] == pytest.approx(flagged[failed].mean())
     assert summary["false_alarms"] == pytest.approx(flagged[~failed].mean())
 
+
+def test_what_is_written(keys, measured, tmp_path):
+    failure_nme = float(np.median(measured.errors[:, -1]))
+    _, summary = calibrated(keys, tmp_path, fit_gain=True, failure_nme=failure_nme)
     with (tmp_path / "report" / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["chosen by"] for row in rows} == {"estimate", "per iteration", "oracle"}
+    assert {row["stopped by"] for row in rows} == {"estimate", "gain", "fixed", "oracle"}
     assert float(rows[0]["nme"]) == pytest.approx(summary["nme"][-1])
     plots = {
         f"{name}.{kind}"
@@ -128,51 +148,51 @@ def test_calibrated_model_does_what_was_promised(
     }
 
 
-def test_the_threshold_of_a_second_alignment(folder, keys, tmp_path, capsys):
-    output = str(tmp_path / "calibrated.keras")
-    options = {"realign_turn": 60.0, "allowed_increase": 0.02, "output": output}
-    assert not calibrate(CalibrateConfig(**keys, **options))
-    model = load_musica(output)
-    assert model.realign_turn == 60.0
-    header, *rows, chosen = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith("| ")
-    ]
-    assert [float(cell) for cell in (rows[0][1].strip("%"), rows[-1][1].strip("%"))] == [0, 100]
+def test_a_model_learns_the_gain_and_stops_by_it(folder, measured, keys, tmp_path):
+    aligner, summary = calibrated(keys, tmp_path, fit_gain=True, noisy_boxes=2)
+    model = aligner.model
+    assert (summary["stop_score"], summary["views"]) == ("gain", 3 * FACES)
+    assert (aligner.settings.stop_score, model.predicts_gain) == ("gain", True)
+    # The units' multiply-adds are counted, and nothing else has changed.
+    assert np.subtract(model.multiply_adds, measured.multiply_adds).tolist() == [16, 32, 32]
+    faces = annotated_faces.read_faces([folder / "list.txt"], folder)
+    recorded = record(aligner, faces, 5).measured
+    np.testing.assert_allclose(recorded.errors, measured.errors, rtol=1e-3)
+    truth = gain_to_be_had(recorded.errors, recorded.multiply_adds)
+    assert recorded.gains.shape == truth.shape
+    assert np.abs(recorded.gains.mean(axis=0) - truth.mean(axis=0)).max() < truth.std()
+    # The aligner stops where the gains fall below the price.
+    (price,) = (e["threshold"] for e in summary["efforts"] if e["name"] == "balanced")
+    stops = np.column_stack([recorded.gains < price, np.ones(FACES, bool)]).argmax(axis=1)
+    found, _ = aligned(aligner, folder)
+    assert [face.iterations for face in found] == (1 + stops).tolist()
 
-    aligner = FaceAligner(model)
-    for row, threshold in (
-        (rows[0], np.inf),
-        (chosen, model.realign_threshold),
-        (rows[-1], -np.inf),
-    ):
-        found, errors = aligned(aligner, folder, realign_threshold=threshold, realign_turn=60.0)
-        values = dict(zip(header, row, strict=True))
-        share = np.mean([face.iterations > 3 for face in found])
-        assert float(values["aligned again"].strip("%")) == pytest.approx(100 * share, abs=0.06)
-        assert float(values["NME"].strip("%")) == pytest.approx(100 * np.mean(errors), rel=2e-3)
-        iterations = np.mean([face.iterations for face in found])
-        assert float(values["iterations"]) == pytest.approx(iterations, abs=0.006)
-    nme = {row[0]: float(row[2].strip("%")) for row in rows}
-    assert float(chosen[2].strip("%")) <= 1.021 * min(nme.values())
+
+def test_a_model_with_a_unit_for_the_gain_has_the_same_weights(folder):
+    model = load_musica(folder / "model.keras")
+    own = with_gain(model)
+    assert with_gain(own) is own
+    tiny.outputs_equal(model(tiny.inputs(count=68)), own(tiny.inputs(count=68)))
 
 
 def test_report_without_failures():
     errors = np.array([[0.04, 0.02], [0.03, 0.02], [0.02, 0.02]])
-    measured = Measurements(errors, errors, [10, 20])
-    summary = summarise(measured, 0.2, 0.08)
-    # The last face stops at no cost, the second raises 0.02 by a sixth, the first by a half.
-    assert summary["stopping"]["nme"] == pytest.approx(0.07 / 3)
-    assert summary["stopping"]["faces_stopped_at"] == [2, 1]
+    # The estimates know what there is to gain; these gains know the contrary.
+    measured = Measurements(errors, errors, [10, 20], -errors[:, :1])
+    summary = summarise(measured, 0.08)
     assert summary["savings_at_nme_increase"]["0.05"] == pytest.approx(
-        {"estimate": 1 / 6, "per_iteration": 1 / 6, "fixed": 0, "oracle": 1 / 6}
+        {"estimate": 1 / 6, "gain": 0, "fixed": 0, "oracle": 1 / 6}
+    )
+    assert summary["knowledge"] == pytest.approx(
+        {"estimate": 1, "gain": -1, "fixed": 0, "oracle": 1}
     )
     assert summary["correlation"] == [pytest.approx(1), None]
-    text = "\n".join(calibration_report.lines(summary))
+    text = "\n".join(report.lines(summary))
     assert "| 1 | 3.00% | 1.0000 | 1.0000 |" in text
-    assert "| 5% | 16.7% | 16.7% | 0.0% | 16.7% |" in text
-    assert "(+16.7%), 1.33 iterations, 0.00 million multiply-adds (-33.3%)" in text
+    assert "| stopped by | knowledge | saved at +1% NME | +2% NME | +5% NME |" in text
+    assert "| estimate | 1.00 | 16.7% | 16.7% | 16.7% |" in text
+    assert "| gain | -1.00 | 0.0% | 0.0% | 0.0% |" in text
+    assert "| full | - | 2.00% (+0.0%) | 2.00 | 0.00 (+0.0%) |" in text
     assert "fail_threshold none: 0 failures (NME above 8%) of 3 faces" in text
     json.dumps(summary, allow_nan=False)
 
@@ -208,9 +228,8 @@ def test_bad_faces_are_reported_and_left_out(folder, keys, tmp_path, capsys):
         ({"output": "model.h5"}, "must name a .keras"),
         ({"held_out_share": 0.0}, "no usable face"),
         ({"batch_size": 0}, "batch_size"),
-        ({"allowed_increase": -0.1}, "allowed_increase"),
+        ({"noisy_boxes": -1}, "noisy_boxes"),
         ({"failure_nme": 0.0}, "failure_nme"),
-        ({"realign_turn": -1.0}, "realign_turn"),
     ],
 )
 def test_bad_keys_are_refused(keys, values, message):

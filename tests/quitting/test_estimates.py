@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from musica.quitting.estimate_quality import (
+from musica.quitting.estimates import (
     calibration_knots,
     correlation,
     rank_correlation,

@@ -1,4 +1,4 @@
-"""What a model's estimates tell of the true errors. NumPy and SciPy, no model.
+"""What a model's estimates tell of the true errors, and the NME that an estimate stands for.
 
 F faces, K iterations: ``errors`` (F, K) are true errors, NMEs as a fraction (``metrics.nme``);
 ``estimates`` (F, K) are the model's own, on the scale of ``losses.l1_error``.
@@ -6,6 +6,7 @@ F faces, K iterations: ``errors`` (F, K) are true errors, NMEs as a fraction (``
 Reference: ``METHOD.md`` section 8, which has no calibration: it is this port's.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,14 +24,13 @@ def correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
 
 
 def rank_correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each iteration, (K,): only the order counts."""
-    return correlation(*(np.apply_along_axis(_ranks, 0, v) for v in (errors, estimates)))
+    """Spearman's correlation of each iteration, (K,); NaN where one of the two is constant."""
+    from scipy.stats import ConstantInputWarning, spearmanr
 
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """The (F,) ranks of some values; equal ones share their mean rank."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[places]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantInputWarning)
+        columns = zip(np.transpose(errors), np.transpose(estimates), strict=True)
+        return np.array([spearmanr(*pair).statistic for pair in columns])
 
 
 def calibration_knots(errors: np.ndarray, estimates: np.ndarray) -> list[list[float]]:
@@ -47,7 +47,7 @@ def calibration_knots(errors: np.ndarray, estimates: np.ndarray) -> list[list[fl
         Estimates and errors of at most ``MAX_KNOTS`` knots, both strictly increasing, for
         ``np.interp``: linear between the knots, constant beyond them.
     """
-    from scipy.optimize import isotonic_regression  # slow to import, and --help needs it not
+    from scipy.optimize import isotonic_regression  # slow to import, and --help does without
 
     count = int(np.clip(len(estimates) // FACES_PER_KNOT, 1, MAX_KNOTS))
     edges = np.quantile(estimates, np.linspace(0, 1, count + 1)[1:-1])

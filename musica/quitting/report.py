@@ -3,79 +3,59 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from musica.evaluation.report import COLOURS, FORMATS, STYLE
 from musica.files import writing
-from musica.quitting import selection
+from musica.quitting import thresholds
+from musica.quitting.curves import Curve
+from musica.quitting.measurements import Measurements
 
-ESTIMATE, ORACLE, FIXED, FAILURE = COLOURS[0], COLOURS[2], "#666666", COLOURS[1]
+ESTIMATE, GAIN, ORACLE, FIXED, FAILURE = COLOURS[0], COLOURS[3], COLOURS[2], "#666666", COLOURS[1]
 GUIDE = {"color": "#333333", "linewidth": 1.0, "linestyle": (0, (4, 2))}
 # Plots end here, or the worst face would press all others into a corner.
 SHOWN = 0.99
-
-
-@dataclass(frozen=True, eq=False)
-class Measurements:
-    """What all iterations gave.
-
-    Attributes:
-        errors: (F, K) NME of each face after each iteration, a fraction.
-        estimates: (F, K) the model's own, on the scale of ``losses.l1_error``.
-        multiply_adds: (K,) of a face after each iteration.
-    """
-
-    errors: np.ndarray
-    estimates: np.ndarray
-    multiply_adds: Sequence[int]
-
-    @cached_property
-    def curves(self) -> dict[str, selection.Curve]:
-        """The trade-offs, by who or what stops the faces."""
-        measured = self.errors, self.estimates, self.multiply_adds
-        return {
-            "estimate": selection.curve(*measured),
-            "per_iteration": selection.per_iteration_curve(*measured),
-            "fixed": selection.fixed_curve(self.errors, self.multiply_adds),
-            "oracle": selection.oracle_curve(self.errors, self.multiply_adds),
-        }
+LABELS = {
+    "estimate": ("stopped by the estimate", ESTIMATE),
+    "gain": ("stopped by the gain", GAIN),
+    "oracle": ("stopped by an oracle (true errors)", ORACLE),
+}
 
 
 def lines(summary: dict) -> Iterator[str]:
-    """The lines to print: three short tables, then the thresholds."""
-    yield f"{summary['faces']} faces, NME (ocular)"
+    """The lines to print: short tables, then the fail threshold."""
+    yield f"{summary['views']} faces, NME (ocular)"
     yield "| iterations | NME | correlation of estimate and NME | rank correlation |"
     yield "|---|---|---|---|"
     columns = (summary[key] for key in ("nme", "correlation", "rank_correlation"))
     for k, (nme, *correlations) in enumerate(zip(*columns, strict=True), 1):
         yield f"| {k} | {nme:.2%} | " + " | ".join(map(_number, correlations)) + " |"
+    names = list(summary["knowledge"])
     yield (
-        "| NME may rise by | multiply-adds saved by the estimate | with a threshold per iteration "
-        "| by fewer iterations for all | by the oracle |"
+        "| stopped by | knowledge | saved at "
+        + " | ".join(
+            f"+{float(increase):.0%} NME" for increase in summary["savings_at_nme_increase"]
+        )
+        + " |"
     )
-    yield "|---|---|---|---|---|"
-    for increase, saved in summary["savings_at_nme_increase"].items():
-        cells = (saved[key] for key in ("estimate", "per_iteration", "fixed", "oracle"))
-        yield f"| {float(increase):.0%} | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |"
+    yield "|---|---|" + "---|" * len(summary["savings_at_nme_increase"])
+    for name in names:
+        saved = [savings[name] for savings in summary["savings_at_nme_increase"].values()]
+        cells = (f"{summary['knowledge'][name]:.2f}", *(f"{share:.1%}" for share in saved))
+        yield f"| {name} | " + " | ".join(cells) + " |"
+    yield from _efforts(summary)
     yield "| stop when the expected NME is below | stop_threshold |"
     yield "|---|---|"
     for nme, threshold in summary["stop_threshold_for_nme"].items():
         yield f"| {float(nme):.0%} | {_number(threshold)} |"
-    stopping, costs = summary["stopping"], summary["multiply_adds"]
-    yield (
-        f"stop_threshold {_threshold(summary['stop_threshold'])}: NME {stopping['nme']:.2%} "
-        f"({stopping['nme'] / summary['nme'][-1] - 1:+.1%}), {stopping['iterations']:.2f} "
-        f"iterations, {stopping['multiply_adds'] / 1e6:.2f} million multiply-adds "
-        f"({stopping['multiply_adds'] / costs[-1] - 1:+.1%})"
-    )
     failures = f"{summary['failures']} failures (NME above {summary['failure_nme']:.0%})"
     if summary["fail_threshold"] is None:
-        yield f"fail_threshold none: {failures} of {summary['faces']} faces tell nothing"
+        yield f"fail_threshold none: {failures} of {summary['views']} faces tell nothing"
     else:
         yield (
             f"fail_threshold {summary['fail_threshold']:.4g}: {summary['detected']:.1%} of "
@@ -84,9 +64,19 @@ def lines(summary: dict) -> Iterator[str]:
         )
 
 
-def _threshold(stop: float | list[float]) -> str:
-    """The stop threshold, or one for each iteration but the last."""
-    return ", ".join(f"{value:.3g}" for value in np.atleast_1d(stop))
+def _efforts(summary: dict) -> Iterator[str]:
+    """The table of the efforts, with their changes from all iterations."""
+    yield f"| effort | {summary['stop_score']} below | NME | iterations | million multiply-adds |"
+    yield "|---|---|---|---|---|"
+    nme, cost = summary["nme"][-1], summary["multiply_adds"][-1]
+    for effort in summary["efforts"]:
+        cells = (
+            _number(effort["threshold"]),
+            f"{effort['nme']:.2%} ({effort['nme'] / nme - 1:+.1%})",
+            f"{effort['iterations']:.2f}",
+            f"{effort['multiply_adds'] / 1e6:.2f} ({effort['multiply_adds'] / cost - 1:+.1%})",
+        )
+        yield f"| {effort['name']} | " + " | ".join(cells) + " |"
 
 
 def _number(value: float | None, digits: int = 4) -> str:
@@ -100,7 +90,7 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
     Args:
         folder: where to; made if missing.
         measured: what all iterations gave.
-        summary: from ``calibrate.summarise``.
+        summary: from ``summarise``.
 
     Returns:
         The files written.
@@ -114,7 +104,7 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
     paths = [folder / "calibration.json", folder / "curve.csv"]
     drawings = {
         "estimates": partial(_estimates, measured, summary),
-        "savings": partial(_savings, measured.curves, summary),
+        "savings": partial(_savings, measured, summary),
     }
     if summary["fail_threshold"] is not None:
         drawings["failure_roc"] = partial(_roc, measured, summary)
@@ -129,20 +119,19 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
     return paths
 
 
-def _table(curves: dict[str, selection.Curve]) -> str:
-    """The trade-offs: one line for each stop threshold or price."""
+def _table(curves: dict[str, Curve]) -> str:
+    """The trade-offs: one line for each threshold or price."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["chosen by", "stop_threshold or price", "nme", "multiply_adds", "iterations"])
-    for name in ("estimate", "per_iteration", "oracle"):
-        points = curves[name]
-        columns = (points.settings, points.errors, points.multiply_adds, points.iterations)
+    table.writerow(["stopped by", "threshold or price", "nme", "multiply_adds", "iterations"])
+    for name, curve in curves.items():
+        columns = (curve.settings, curve.errors, curve.multiply_adds, curve.iterations)
         for row in zip(*columns, strict=True):
-            table.writerow([name.replace("_", " "), *(f"{value:.8g}" for value in row)])
+            table.writerow([name, *(f"{value:.8g}" for value in row)])
     return text.getvalue()
 
 
-def _estimates(measured: Measurements, summary: dict, figure) -> None:
+def _estimates(measured: Measurements, summary: dict, figure: Any) -> None:
     """Draws, for each iteration, NME against estimate and the calibration curve."""
     count = measured.errors.shape[1]
     figure.set_size_inches(3.2 * count + 0.6, 3.8)
@@ -157,12 +146,9 @@ def _estimates(measured: Measurements, summary: dict, figure) -> None:
         reach = np.sort([left, *knots, right])  # constant beyond the knots
         expected = 100 * np.interp(reach, knots, nme)
         axes.plot(reach, expected, color=FAILURE, label="expected NME")
-        last = k == count - 1
-        name = "T_f" if last else "T_s"
-        stops = np.broadcast_to(summary["stop_threshold"], count - 1)
-        threshold = summary["fail_threshold"] if last else stops[k]
-        if threshold is not None and np.isfinite(threshold):
-            axes.axvline(threshold, label=f"${name}$ = {threshold:.3g}", **GUIDE)
+        fail = summary["fail_threshold"]
+        if k == count - 1 and fail is not None and np.isfinite(fail):
+            axes.axvline(fail, label=f"$T_f$ = {fail:.3g}", **GUIDE)
         correlation = _number(summary["correlation"][k], 2)
         axes.set(xlabel="estimated error", title=f"iteration {k + 1}, correlation {correlation}")
         axes.locator_params(axis="x", nbins=5)
@@ -170,37 +156,40 @@ def _estimates(measured: Measurements, summary: dict, figure) -> None:
     all_axes[0].set(xlim=(left, right), ylim=(0, 100 * top), ylabel="NME (ocular), %")
 
 
-def _savings(curves: dict[str, selection.Curve], summary: dict, figure) -> None:
-    """Draws NME against multiply-adds, by estimate, by oracle and without any choice."""
+def _savings(measured: Measurements, summary: dict, figure: Any) -> None:
+    """Draws NME against multiply-adds: by estimate, by gain, by oracle and without a rule."""
     figure.set_size_inches(6.4, 4.2)
     axes = figure.subplots()
-    fixed = np.array(summary["multiply_adds"]) / 1e6, 100 * np.array(summary["nme"])
-    axes.plot(*fixed, "o:", color=FIXED, markersize=5, label="1, 2, ... iterations for every face")
-    for key, colour, name in (
-        ("estimate", ESTIMATE, "stopped by the estimate"),
-        ("per_iteration", COLOURS[3], "with a threshold per iteration"),
-        ("oracle", ORACLE, "stopped by an oracle (true errors)"),
-    ):
-        points = curves[key]
-        axes.plot(points.multiply_adds / 1e6, 100 * points.errors, color=colour, label=name)
-    stopping = summary["stopping"]
-    chosen = stopping["multiply_adds"] / 1e6, 100 * stopping["nme"]
-    label = f"$T_s$ = {_threshold(summary['stop_threshold'])}"
-    axes.plot(*chosen, "D", color=FAILURE, markersize=7, label=label)
+    fixed = measured.curves["fixed"]
+    label = "1, 2, ... iterations for every face"
+    _draw(axes, fixed, fmt="o:", color=FIXED, markersize=5, label=label)
+    for name, (label, colour) in LABELS.items():
+        if name in measured.curves:
+            label += f", knowledge {summary['knowledge'][name]:.2f}" * (name != "oracle")
+            _draw(axes, measured.curves[name], fmt="-", color=colour, label=label)
+    for effort in summary["efforts"]:
+        place = effort["multiply_adds"] / 1e6, 100 * effort["nme"]
+        axes.plot(*place, "D", color=FAILURE, markersize=6)
+        axes.annotate(effort["name"], place, (4, 5), textcoords="offset points", fontsize="small")
     axes.set(
         xlabel="multiply-adds per face, million (mean)",
         ylabel="NME (ocular), % (mean)",
-        title=f"What stopping early costs, {summary['faces']} faces",
+        title=f"What stopping early costs, {summary['views']} faces",
     )
     axes.legend(loc="upper right")
 
 
-def _roc(measured: Measurements, summary: dict, figure) -> None:
+def _draw(axes: Any, curve: Curve, fmt: str, **style: Any) -> None:
+    """Draws a trade-off."""
+    axes.plot(curve.multiply_adds / 1e6, 100 * curve.errors, fmt, **style)
+
+
+def _roc(measured: Measurements, summary: dict, figure: Any) -> None:
     """Draws the detection of failures over all fail thresholds."""
     figure.set_size_inches(4.8, 4.8)
     axes = figure.subplots()
     failed = measured.errors[:, -1] > summary["failure_nme"]
-    detection = selection.roc(measured.estimates[:, -1], failed)
+    detection = thresholds.roc(measured.estimates[:, -1], failed)
     label = f"last estimate, AUC {detection.area:.3f}"
     axes.plot(detection.false_alarms, detection.detected, color=ESTIMATE, label=label)
     axes.plot([0, 1], [0, 1], ":", color=FIXED, label="chance")

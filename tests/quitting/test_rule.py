@@ -1,0 +1,54 @@
+"""The stop rule, case by case."""
+
+import numpy as np
+import pytest
+
+from musica.errors import InputError
+from musica.quitting.rule import StopRule
+
+SCORES = np.array([[0.03, 0.02], [0.09, 0.05]])
+
+
+def test_a_face_stops_below_the_threshold_only():
+    rule = StopRule.of(0.2, 3)
+    assert rule.stops(0, np.array([0.1, 0.2, 0.3]), None).tolist() == [True, False, False]
+    assert rule.stops(2, np.array([9.0, np.nan]), None).tolist() == [True, True]
+
+
+def test_the_score_is_what_the_rule_names():
+    errors, gains = np.array([0.1, 0.3]), np.array([0.3, 0.1])
+    assert StopRule.of(0.2, 2).stops(0, errors, gains).tolist() == [True, False]
+    assert StopRule.of(0.2, 2, "gain").stops(0, errors, gains).tolist() == [False, True]
+    with pytest.raises(InputError, match="predicts no gain"):
+        StopRule.of(0.2, 2, "gain").stops(0, errors, None)
+    with pytest.raises(InputError, match="estimate or gain"):
+        StopRule.of(0.2, 2, "mood")
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        (None, [2, 2]),
+        (0.02, [2, 2]),
+        (0.03, [1, 2]),
+        (0.06, [0, 1]),
+        (1, [0, 0]),
+        ([0.03, 0.06], [1, 1]),
+        ([0.05, -np.inf], [0, 2]),
+    ],
+)
+def test_the_first_score_below_the_threshold_decides(threshold, expected):
+    assert StopRule.of(threshold, 3).last_iterations(SCORES).tolist() == expected
+
+
+@pytest.mark.parametrize("threshold", [[], [0.1], [0.1, 0.2]])
+def test_thresholds_fit_the_iterations(threshold):
+    if len(threshold) == 1:
+        assert StopRule.of(threshold, 4) == StopRule.of(0.1, 4)
+    else:
+        with pytest.raises(InputError, match="one or 3 numbers"):
+            StopRule.of(threshold, 4)
+
+
+def test_a_single_iteration_has_nothing_to_stop():
+    assert StopRule.of(0.1, 1).last_iterations(np.empty((2, 0))).tolist() == [0, 0]
