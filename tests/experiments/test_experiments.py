@@ -25,7 +25,7 @@ from musica.files import annotated_faces, image_files, landmark_files, writing
 from musica.jobs.inference import InferenceConfig, infer
 from musica.models.mdm import MDM
 from musica.models.musica import MuSiCa
-from musica.training import trainer
+from musica.training import building, trainer
 from musica.training.configuration import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,7 @@ def test_cost_is_the_published_one(name):
     settings = load(ROOT / "experiments" / name, "train", initializer="zeros")
     points = tiny_faces.landmarks(0, settings.landmark_count)
     face = SimpleNamespace(landmarks=points, box=np.array([0, 0, 99, 99]))
-    model = trainer._build_model(settings, [face])
+    model = building.build_model(settings, [face])
     multiply_adds, weights = COSTS[name]
     np.testing.assert_allclose(np.divide(model.multiply_adds, 1e6), multiply_adds, atol=0.005)
     np.testing.assert_allclose(model.count_params() / 1e6, weights, atol=0.005)

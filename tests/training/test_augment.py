@@ -212,6 +212,15 @@ def test_noisy_box_stays_in_its_bounds():
     assert (shift.max(axis=0) > [19, 9.5]).all() and (shift.min(axis=0) < [-19, -9.5]).all()
 
 
+def test_boxes_also_shrink_if_asked():
+    box = np.array([10.0, 20, 110, 70])
+    options = AugmentConfig(box_growth_x=0.2, box_growth_y=0.1, box_shift=0, box_shrinkage=0.15)
+    boxes = np.array([augment.noisy_box(box, rng, options) for rng in generators(500)])
+    growth = (boxes[:, 2:] - boxes[:, :2]) / [100, 50]
+    assert (growth >= 0.85).all() and (growth.min(axis=0) < 0.86).all()
+    assert (growth <= [1.2, 1.1]).all() and (growth.max(axis=0) > [1.19, 1.09]).all()
+
+
 def test_clip_colours_follows_the_formula():
     image = np.random.default_rng(0).integers(20, 230, (9, 11, 3), dtype=np.uint8)
     draws = np.random.default_rng(3)
@@ -302,6 +311,12 @@ def test_pixels_and_landmarks_turn_together():
         for point in landmarks
     ]
     assert np.linalg.norm(gaps, axis=1).mean() < 0.5
+
+
+@pytest.mark.parametrize("shrinkage", [-0.1, 1, float("nan")])
+def test_impossible_shrinkages_are_refused(shrinkage):
+    with pytest.raises(InputError, match="box_shrinkage must be"):
+        AugmentConfig(box_shrinkage=shrinkage)
 
 
 @pytest.mark.parametrize("turn", [-1, 36, float("nan")])

@@ -193,6 +193,41 @@ def test_echoed_faces_come_in_successive_batches(faces):
             assert_same(batch, [np.concatenate(pair) for pair in pairs])
 
 
+def test_weights_say_how_often_faces_are_drawn(faces):
+    weights = [0, 0.25, 0.25, 0.5, 1, 2, 3.5]
+    source = samples(faces, augmentation=PLAIN, seed=2, weights=weights)
+    assert source.epoch_length == 8  # their sum, rounded
+    count = 200
+    drawn = [source.face_number(position) for position in range(count * 8)]
+    epochs = np.array(drawn).reshape(count, 8)
+    counts = np.array([np.bincount(epoch, minlength=7) for epoch in epochs])
+    expected = np.array(weights) * 8 / sum(weights)
+    assert (counts >= np.floor(expected)).all() and (counts <= np.ceil(expected)).all()
+    np.testing.assert_allclose(counts.mean(axis=0), expected, atol=0.1)
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) > 0.9 * count
+    again = samples(faces, augmentation=PLAIN, seed=2, weights=weights)
+    assert [again.face_number(position) for position in (1599, 5, 800)] == [
+        drawn[position] for position in (1599, 5, 800)
+    ]
+
+
+def test_weights_that_draw_no_face_are_refused(faces):
+    with pytest.raises(InputError, match="draw no face"):
+        samples(faces, augmentation=PLAIN, weights=[0.01] * 7)
+
+
+def test_what_does_not_fit_the_cache_is_read_again(faces, tmp_path):
+    image = tmp_path / "face.png"
+    image.write_bytes(faces[0].image.read_bytes())
+    moved = dataclasses.replace(faces[0], image=image)
+    sources = [samples([moved], augmentation=PLAIN, cache_gigabytes=size) for size in (0, 1)]
+    first = [source.sample(0) for source in sources]
+    image.unlink()
+    assert_same(sources[1].sample(0), first[1])
+    with pytest.raises(InputError, match="no such file"):
+        sources[0].sample(0)
+
+
 @pytest.mark.parametrize(("box_size", "margin"), [(142, 0.3), (64, 0.5)])
 def test_every_crop_fits_the_padded_size(box_size, margin):
     """Longer sides of 11 to 400 pixels, at several aspects and places."""

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from tiny_faces import write_faces, write_list
 
+from musica.cli.config import load
 from musica.errors import InputError
 from musica.models.mdm import MDM
 from musica.models.musica import MuSiCa
@@ -368,6 +369,33 @@ def test_patch_count_picks_the_schemes_points(tiny):
         building.patch_indices(dataclasses.replace(config, patch_count=5))
 
 
+def test_lists_and_iterations_have_weights(tiny, tmp_path):
+    """Of two lists, one is never drawn: its unreadable image does not matter."""
+    keys = {**tiny, **write_faces(tmp_path, 3), "preprocessing": "area", "max_steps": 1}
+    (tmp_path / "face2.png").write_bytes(b"not an image")
+    names = [
+        write_list(tmp_path / "good.txt", "face0.png", "face1.png"),
+        write_list(tmp_path / "bad.txt", "face2.png"),
+    ]
+    keys = {**keys, "train_filenames": names, "eval_filenames": [], "checkpoint_steps": 1}
+    config = TrainConfig(
+        **keys, train_dir=str(tmp_path), train_weights=[1.5, 0], iteration_weights=[0.5, 2]
+    )
+    trainer.train_and_evaluate(config)
+    (row,) = history(tmp_path)
+    np.testing.assert_allclose(row["loss"], 0.5 * row["loss_0"] + 2 * row["loss_1"], rtol=1e-5)
+
+
+def test_patch_indices_may_differ_between_iterations(tmp_path):
+    path = tmp_path / "train.json"
+    for indices in ([30, 36], [[30, 36], [8]]):
+        path.write_text(json.dumps({"patch_indices": indices}))
+        assert building.patch_indices(load(TrainConfig, str(path))) == indices
+    path.write_text(json.dumps({"patch_indices": [[30], "eye"]}))
+    with pytest.raises(InputError, match="patch_indices"):
+        load(TrainConfig, str(path))
+
+
 def test_num_epochs_limits_the_run(tiny):
     config = TrainConfig(**{**tiny, "num_epochs": 3, "max_steps": 100})
     assert trainer.run_length(config, faces=9) == 7  # 27 faces in batches of 4
@@ -399,6 +427,11 @@ def test_learning_rates(tiny):
     cosine = building.learning_rate(dataclasses.replace(config, learning_rate_schedule="cosine"))
     for step, rate in ((0, 1e-3), (20, 5e-4), (40, 0)):
         np.testing.assert_allclose(cosine(step), rate, atol=1e-9)
+    warm = dataclasses.replace(
+        config, learning_rate_schedule="cosine", learning_rate_warmup_steps=20
+    )
+    for step, rate in ((0, 1e-4), (10, 5.5e-4), (20, 1e-3), (30, 5e-4), (40, 0)):
+        np.testing.assert_allclose(building.learning_rate(warm)(step), rate, atol=1e-9)
 
 
 def test_the_command_says_a_bad_list_in_one_line(tmp_path):
