@@ -31,8 +31,9 @@ The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--he
 Where to look: ``musica.models`` holds the cascade of the paper and ``musica.layers`` its parts;
 ``musica.geometry`` and ``musica.preprocessing`` lead from a box to the model's input.
 
-TensorFlow is imported when a model needs it. ``load_model`` reads a saved Keras model. So does
-``keras.models.load_model`` after ``import musica``, in whichever order the two are imported.
+TensorFlow is imported when a model needs it. ``load_model`` reads a saved model, .tflite or .keras.
+After ``import musica``, ``keras.models.load_model`` reads a .keras file too, in whichever order the
+two are imported.
 """
 
 import warnings

@@ -22,6 +22,7 @@ TRAIN: Mapping[str, str] = {
     **_SHARED,
     "is_finetune": "pretrained_model_checkpoint_path alone starts from another model",
     "num_epochs_per_decay": "learning_rate_decay_steps counts steps",
+    "optimizer": "the optimizer is Adam",
     "pretrained_model_step": "pretrained_model_checkpoint_path names one file",
     "train_device": "strategy chooses the devices",
     "weighted_loss": "the release's weighted loss calls a function that does not exist",

@@ -30,9 +30,7 @@ def model_path(name: Path | str | None = None, runner: str | None = None) -> Pat
         raise InputError(f"runner must be {' or '.join(SUFFIXES)}, not {runner!r}")
     stem = SHIPPED.get(str(name or 68))
     path = Path(name or "") if stem is None else stem.with_suffix(SUFFIXES[runner or "litert"])
-    _refuse_checkpoint(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file")
+    _check_exists(path)
     if runner is not None and path.suffix != SUFFIXES[runner]:
         raise InputError(f"{path}: the runner {runner} needs a {SUFFIXES[runner]} file")
     return path
@@ -48,13 +46,15 @@ def load_model(name: Path | str | None = None, runner: str | None = None) -> Any
     return LiteModel(path) if path.suffix == ".tflite" else load_keras_model(path)
 
 
-def _refuse_checkpoint(path: Path) -> None:
-    """Raises InputError if a path names a TensorFlow 1 checkpoint, as the release's files do."""
+def _check_exists(path: Path) -> None:
+    """Raises InputError if a file is missing, or is a TensorFlow 1 checkpoint of the release."""
     if ".ckpt" in path.name or Path(f"{path}.index").is_file():
         raise InputError(
             f"{path}: a TensorFlow 1 checkpoint; convert it first: musica-convert_checkpoint "
             f"--checkpoint_file={path} --output=model.keras"
         )
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
 
 
 def load_musica(path: Path | str | None = None) -> "MuSiCa":
@@ -70,11 +70,12 @@ def load_musica(path: Path | str | None = None) -> "MuSiCa":
 
 
 def load_keras_model(path: Path | str) -> Any:
-    """Reads a ``MuSiCa`` or an ``MDM`` from a .keras file, after a look at what it says of itself.
+    """Reads a ``MuSiCa`` or an ``MDM`` from a .keras file, after a check of its description.
 
     Raises:
-        InputError: unreadable, or another kind of model.
+        InputError: missing, unreadable, or another kind of model.
     """
+    _check_exists(Path(path))
     keras = import_keras()
 
     from musica.models.mdm import MDM

@@ -207,7 +207,7 @@ def test_another_backend_of_keras_is_one_line(monkeypatch):
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(InputError, match=r"Keras runs on jax; .* KERAS_BACKEND=tensorflow$"):
-        musica.load_model()
+        musica.load_model(runner="keras")
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(InputError, match=r"Keras cannot be imported \(.*KERAS_BACKEND=tensorflow$"):
-        musica.load_model()
+        musica.load_model(runner="keras")
