@@ -16,9 +16,9 @@ from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from musica.cli.config import option
+from musica.cli.progress import progress_bar
 from musica.errors import InputError
 from musica.files import annotated_faces, image_files, landmark_files, list_files, writing
 from musica.geometry import crops
@@ -141,7 +141,10 @@ def write(
 
 def counted(items: Sequence[Source]) -> Iterator[Source]:
     """Iterates, with a progress bar on a terminal."""
-    yield from tqdm(items, unit="face", disable=None)
+    with progress_bar(len(items), "face") as bar:
+        for item in items:
+            yield item
+            bar.update()
 
 
 @contextmanager

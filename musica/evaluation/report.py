@@ -3,8 +3,6 @@
 matplotlib is imported on use.
 """
 
-import csv
-import io
 import itertools
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,7 +14,7 @@ import numpy as np
 
 from musica.evaluation import metrics
 from musica.evaluation.metrics import DatasetErrors
-from musica.files import writing
+from musica.files import table_files, writing
 
 PART_THRESHOLDS = (0.05, 0.08)
 FORMATS = ("pdf", "png")
@@ -130,23 +128,20 @@ def write(
     """
     folder = Path(folder)
     writing.write_text(folder / "metrics.json", json.dumps(summaries, indent=2) + "\n")
-    writing.write_text(folder / "per_image.csv", _table(results))
+    columns = ["desc", "name", "estimated error", *_group_names(results)]
+    table_files.write_table(folder / "per_image.csv", columns, _rows(results))
     return [folder / "metrics.json", folder / "per_image.csv", *_plots(folder, results, summaries)]
 
 
-def _table(results: Sequence[DatasetErrors]) -> str:
-    """One line per face: data set, name, estimated error, error of each group of points."""
+def _rows(results: Sequence[DatasetErrors]) -> Iterator[list[str]]:
+    """One row per face: data set, name, estimated error, error of each group of points."""
     groups = _group_names(results)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["desc", "name", "estimated error", *groups])
     for errors in results:
         columns = [errors.estimates, *(errors.groups.get(group) for group in groups)]
         for index, name in enumerate(errors.names):
             values = [np.nan if column is None else column[index] for column in columns]
             cells = [f"{value:.8g}" if np.isfinite(value) else "" for value in values]
-            table.writerow([errors.desc, name, *cells])
-    return text.getvalue()
+            yield [errors.desc, name, *cells]
 
 
 def _group_names(results: Sequence[DatasetErrors]) -> list[str]:

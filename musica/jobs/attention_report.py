@@ -1,7 +1,5 @@
 """What ``musica.attention`` has measured, as numbers, as a table and as plots."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from musica.evaluation.report import FORMATS, STYLE
-from musica.files import writing
+from musica.files import table_files, writing
 from musica.geometry.landmarks import scheme_for
 from musica.jobs.attention_measurement import Measurements, patch_points
 
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
     from musica.models.musica import MuSiCa
     from musica.training.dataset import FaceSamples
 
+# Columns of attention.csv that differ between iterations.
+MEASURED = ("weight", "deviation", "passed")
 # The scale of colours ends here, or the rarest patch would leave all others pale.
 SHOWN = 0.98
 
@@ -135,7 +135,8 @@ def write(
     import matplotlib
 
     writing.write_text(folder / "attention.json", json.dumps(summary, indent=2) + "\n")
-    writing.write_text(folder / "attention.csv", _table(summary))
+    columns = ["iteration", "point", *MEASURED, "nme_rise", "standard_error"]
+    table_files.write_table(folder / "attention.csv", columns, _rows(summary))
     relative = 100 * (measured.weights / np.array(summary["weight"])[:, None] - 1)
     chosen = np.linspace(0, len(relative) - 1, drawn_faces).round().astype(int)
     chosen = np.unique(chosen)
@@ -149,18 +150,12 @@ def write(
     return 2 + (1 + len(chosen)) * len(FORMATS)
 
 
-def _table(summary: dict) -> str:
-    """attention.csv: one line for each iteration and patch point."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    columns = ["weight", "deviation", "passed"]
-    table.writerow(["iteration", "point", *columns, "nme_rise", "standard_error"])
+def _rows(summary: dict) -> Iterator[list[object]]:
+    """The rows of attention.csv: one for each iteration and patch point."""
     for k in range(len(summary["weight"])):
         for point in summary["points"]:
-            values = ["" if point[column][k] is None else point[column][k] for column in columns]
-            closed = point["nme_rise"], point["standard_error"]
-            table.writerow([k + 1, point["point"], *values, *closed])
-    return text.getvalue()
+            values = ["" if point[column][k] is None else point[column][k] for column in MEASURED]
+            yield [k + 1, point["point"], *values, point["nme_rise"], point["standard_error"]]
 
 
 def _draw_mean_face(model: "MuSiCa", relative: np.ndarray, summary: dict, path: Path) -> None:

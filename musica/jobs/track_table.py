@@ -1,12 +1,11 @@
 """The table of the faces of a video: a row for every face in every frame."""
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from musica.alignment.tracking import TrackedFace
-from musica.files.writing import replacing
+from musica.files.table_files import new_table
 
 # The first columns: the frame, from 0; its time; the face's id, from 1; the box in which it was
 # aligned; the result as in predictions.csv. The others are landmark0_x, landmark0_y and so on.
@@ -24,13 +23,9 @@ def track_table(
 
     The table replaces ``path`` when the block succeeds. Coordinates are image pixels, 0-based.
     """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        axes = (f"landmark{index}_{axis}" for index in range(landmark_count) for axis in "xy")
-        writer.writerow([*COLUMNS, *axes])
-        yield lambda frame, seconds, faces: writer.writerows(
-            _row(frame, seconds, tracked) for tracked in faces
-        )
+    axes = (f"landmark{index}_{axis}" for index in range(landmark_count) for axis in "xy")
+    with new_table(path, [*COLUMNS, *axes]) as add:
+        yield lambda frame, seconds, faces: add(_row(frame, seconds, face) for face in faces)
 
 
 def _row(frame: int, seconds: float, tracked: TrackedFace) -> list[object]:
