@@ -62,20 +62,21 @@ def start(settings: StartConfig) -> None:
     old = load_keras_model(settings.model)
     if not isinstance(old, MuSiCa):
         raise InputError(f"{settings.model}: not a MuSiCa model")
-    twins = twins_of(training.landmark_count, old.landmark_count)
-    same_scheme = training.landmark_count == old.landmark_count
+    twins = twins_of(training.landmark_count, old.settings.landmark_count)
+    same_scheme = training.landmark_count == old.settings.landmark_count
     new = MuSiCa(
         training.landmark_count,
         patch_indices(training),
         levels=training.levels,
+        preprocessing=training.preprocessing,
         # That of other landmarks is computed from the training's faces.
-        reference_shape=old.reference_shape if same_scheme else None,
+        reference_shape=old.settings.reference_shape if same_scheme else None,
         box_size=training.box_size,
         margin=training.margin,
     )
     rng = np.random.default_rng(settings.seed)
-    sources = source_iterations(new.levels, old.levels)
-    old_patches, new_patches = (patches_of(model) for model in (old, new))
+    sources = source_iterations(new.settings.levels, old.settings.levels)
+    old_patches, new_patches = old.settings.patch_indices, new.settings.patch_indices
     for k, source in enumerate(sources):
         give(old.steps[source], new.steps[k], old_patches[source], new_patches[k], twins, rng)
     path = Path(training.pretrained_model_checkpoint_path)
@@ -110,13 +111,6 @@ def source_iterations(levels: Sequence[int], old_levels: Sequence[int]) -> list[
     return [left[level].pop(0) if len(left[level]) > 1 else left[level][0] for level in levels]
 
 
-def patches_of(model) -> list[tuple[int, ...]]:
-    """The patch points of each iteration, whether the model has one list for all or not."""
-    indices = model.patch_indices
-    shared = isinstance(indices[0], int)
-    return [tuple(indices) if shared else tuple(indices[k]) for k in range(len(model.levels))]
-
-
 def give(
     old,
     new,
@@ -149,7 +143,8 @@ def give(
             blocks.append(rng.normal(0, SMALL, (size, kernel.shape[1])))
     new.recurrent.set_weights([np.concatenate([*blocks, kernel[len(old_patches) * size :]]), bias])
     kernel, bias = (
-        array.reshape(*array.shape[:-1], old.landmark_count, 2) for array in old.head.get_weights()
+        array.reshape(*array.shape[:-1], old.settings.landmark_count, 2)
+        for array in old.head.get_weights()
     )
     heads = [
         np.stack([array[..., list(twins[i]), :].mean(axis=-2) for i in sorted(twins)], axis=-2)

@@ -87,8 +87,8 @@ def build_model(variables: Variables, config: ConvertConfig) -> Union["MuSiCa", 
             config.patch_size or musica_checkpoint.PATCH_SIZE,
             reference_shape,
         )
-    if scheme is not None and scheme.count != model.landmark_count:
+    if scheme is not None and scheme.count != model.settings.landmark_count:
         raise InputError(
-            f"the checkpoint has {model.landmark_count} landmarks, not the scheme's {scheme.count}"
+            f"the checkpoint has {model.settings.landmark_count} landmarks, not the scheme's {scheme.count}"
         )
     return model

@@ -313,8 +313,8 @@ def test_converted_mdm_equals_the_restatement(
     settings = {**settings, "reference_shape_path": str(tmp_path / "shape.ljson")}
     model = converted(tmp_path, stored(variables), single_file, averages=averages, **settings)
     assert isinstance(model, MDM)
-    assert model.patch_indices == tuple(patches)
-    np.testing.assert_array_equal(model.reference_shape, shape)
+    assert model.settings.patch_indices[0] == tuple(patches)
+    np.testing.assert_array_equal(model.settings.reference_shape, shape)
     assert f": MDM with 4 landmarks, {len(patches)} patches" in capsys.readouterr().out
 
     used = {name: value * (0.5 if averages else 1) for name, value in variables.items()}
