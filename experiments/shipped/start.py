@@ -143,8 +143,7 @@ def give(
             blocks.append(rng.normal(0, SMALL, (size, kernel.shape[1])))
     new.recurrent.set_weights([np.concatenate([*blocks, kernel[len(old_patches) * size :]]), bias])
     kernel, bias = (
-        array.reshape(*array.shape[:-1], old.settings.landmark_count, 2)
-        for array in old.head.get_weights()
+        array.reshape(*array.shape[:-1], old.landmark_count, 2) for array in old.head.get_weights()
     )
     heads = [
         np.stack([array[..., list(twins[i]), :].mean(axis=-2) for i in sorted(twins)], axis=-2)

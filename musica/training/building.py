@@ -118,4 +118,4 @@ def _reference_shape(
     if pretrained is not None and pretrained.settings.reference_shape is not None:
         return pretrained.settings.reference_shape
     landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
-    return reference_shape.reference_shape(landmarks, boxes, config.box_size)
+    return reference_shape.reference_shape(landmarks, boxes, config.box_size, config.preprocessing)
