@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# How the names of files begin that are being written.
+# Files that are being written have names with this beginning.
 TEMPORARY = ".musica-"
 
 

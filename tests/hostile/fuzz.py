@@ -69,10 +69,12 @@ def kinds(slow: bool | None = None) -> dict:
     """All kinds of inputs, or those that are slow, or the others: name -> function."""
     import hostile
     import hostile_models
+    import hostile_oddities
     import hostile_pictures
     import hostile_videos
 
-    quick = {**hostile.KINDS, **hostile_pictures.KINDS, **hostile_videos.KINDS}
+    rooms = hostile, hostile_pictures, hostile_oddities, hostile_videos
+    quick = {kind: make for room in rooms for kind, make in room.KINDS.items()}
     return {**({} if slow else quick), **({} if slow is False else hostile_models.KINDS)}
 
 
