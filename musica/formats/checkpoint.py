@@ -88,7 +88,6 @@ def build_model(variables: Variables, config: ConvertConfig) -> Union["MuSiCa", 
             reference_shape,
         )
     if scheme is not None and scheme.count != model.settings.landmark_count:
-        raise InputError(
-            f"the checkpoint has {model.settings.landmark_count} landmarks, not the scheme's {scheme.count}"
-        )
+        count = model.settings.landmark_count
+        raise InputError(f"the checkpoint has {count} landmarks, not the scheme's {scheme.count}")
     return model

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 
@@ -16,7 +15,7 @@ def reference_shape(
     landmarks: Iterable[np.ndarray],
     boxes: Iterable[np.ndarray],
     box_size: int = BOX_SIZE,
-    preprocessing: Literal["release", "area"] = "area",
+    preprocessing: str = "area",
 ) -> np.ndarray:
     """Averages the faces after their boxes are moved to the origin and scaled to one size.
 
