@@ -15,6 +15,11 @@ def test_a_face_stops_below_the_threshold_only():
     assert rule.stops(2, np.array([9.0, np.nan]), None).tolist() == [True, True]
 
 
+def test_a_threshold_just_above_a_float32_score_stops_it():
+    score = np.float32([-0.07310784])
+    assert StopRule.of(np.nextafter(np.float64(score[0]), np.inf), 2).stops(0, score, None).all()
+
+
 def test_the_score_is_what_the_rule_names():
     errors, gains = np.array([0.1, 0.3]), np.array([0.3, 0.1])
     assert StopRule.of(0.2, 2).stops(0, errors, gains).tolist() == [True, False]
