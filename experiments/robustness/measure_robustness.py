@@ -33,8 +33,6 @@ class MeasureConfig:
         str(Path(__file__).with_name("evaluate.json")), "what to align and evaluate", path=True
     )
     checkpoint_file: str | None = option(None, "model; None: the shipped one", path=True)
-    realign_threshold: float | None = option(None, "of the second alignment; None: the model's")
-    realign_turn: float | None = option(None, "of the second alignment; None: the model's")
     batch_size: int = option(32, "faces computed together")
 
 
@@ -61,7 +59,6 @@ def measure(settings: MeasureConfig) -> bool:
 def _inference(entry: DataEntry, settings: MeasureConfig) -> InferenceConfig:
     """How an entry is aligned."""
     results, data = Path(entry.estimated_dir), Path(entry.gt_dir).parent
-    again = results.parent.name.endswith(AGAIN)
     return InferenceConfig(
         eval_filenames=str(data / "lists" / f"{results.name}.txt"),
         image_dir=entry.gt_dir,
@@ -69,8 +66,7 @@ def _inference(entry: DataEntry, settings: MeasureConfig) -> InferenceConfig:
         resDir=entry.estimated_dir,
         checkpoint_file=settings.checkpoint_file,
         batch_size=settings.batch_size,
-        realign_threshold=settings.realign_threshold if again else np.inf,
-        realign_turn=settings.realign_turn,
+        realign=results.parent.name.endswith(AGAIN),
     )
 
 

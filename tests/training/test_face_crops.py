@@ -121,6 +121,6 @@ def test_a_validation_face_is_the_pyramid_of_its_crop(tmp_path):
         pyramid = AreaPyramid(image_files.read_image(annotated.image), crop, 2)
         *levels, initial, truth = samples.sample(position)
         for level, pixels in enumerate(levels):
-            np.testing.assert_array_equal(pixels, pyramid.normalised(level))
+            np.testing.assert_array_equal(pixels, pyramid.level(level))
         np.testing.assert_allclose(initial, crop.initial_shape(reference), rtol=1e-6)
         np.testing.assert_allclose(truth, crop.to_crop(annotated.landmarks), rtol=1e-6)
