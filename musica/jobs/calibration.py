@@ -95,7 +95,7 @@ def calibrate(config: CalibrateConfig) -> bool:
 
 
 def with_gain(model: "MuSiCa") -> "MuSiCa":
-    """A model with the same weights that predicts the gain, at first as zero."""
+    """A model with the same weights and units for the gain, which are still to be fitted."""
     if model.predicts_gain:
         return model
     own = type(model).from_config({**model.get_config(), "predicts_gain": True})
