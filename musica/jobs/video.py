@@ -27,6 +27,7 @@ from musica.files.sources import camera_number, is_address, source_name
 from musica.files.video_files import FrameReader
 from musica.files.video_writer import video_writer
 from musica.jobs.track_table import track_table
+from musica.models.loading import SHIPPED
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,13 @@ class VideoConfig:
     frames: int | None = option(
         None, "read at most so many; None: a file to its end, a camera until Ctrl-C"
     )
+    model: str = option("68", f"the shipped model: {' or '.join(SHIPPED)}")
     checkpoint_file: str | None = option(
-        None, "model (.tflite or .keras); None: the shipped one", path=True
+        None, "another model (.tflite or .keras); None: the shipped one", path=True
+    )
+    runner: str | None = option(None, "litert or keras; None: LiteRT for a shipped model")
+    effort: str | None = option(
+        None, "low, balanced or full: how much is spent on a face; None: the model's"
     )
     detect_every: int = option(DETECT_EVERY, "frames from one search for new faces to the next")
     stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
@@ -163,7 +169,7 @@ def _tracker_maker(config: VideoConfig) -> Callable[[], Tracker]:
     with command.quiet():
         maker = partial(
             Tracker,
-            FaceAligner.load(config.checkpoint_file),
+            FaceAligner.load(config.checkpoint_file or config.model, config.runner, config.effort),
             FaceDetector(),
             detect_every=config.detect_every,
             smoothing=smoothing,

@@ -1,7 +1,5 @@
 """A calibration as text, tables and plots (``musica.calibrate``). matplotlib loads on use."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from musica.evaluation.report import COLOURS, FORMATS, STYLE
-from musica.files import writing
+from musica.files import table_files, writing
 from musica.quitting import thresholds
 from musica.quitting.curves import Curve
 from musica.quitting.measurements import Measurements
@@ -25,6 +23,9 @@ LABELS = {
     "gain": ("stopped by the gain", GAIN),
     "oracle": ("stopped by an oracle (true errors)", ORACLE),
 }
+
+# Of curve.csv.
+COLUMNS = ("stopped by", "threshold or price", "nme", "multiply_adds", "iterations")
 
 
 def lines(summary: dict) -> Iterator[str]:
@@ -100,7 +101,7 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
 
     folder = Path(folder)
     writing.write_text(folder / "calibration.json", json.dumps(summary, indent=2) + "\n")
-    writing.write_text(folder / "curve.csv", _table(measured.curves))
+    table_files.write_table(folder / "curve.csv", COLUMNS, _rows(measured.curves))
     paths = [folder / "calibration.json", folder / "curve.csv"]
     drawings = {
         "estimates": partial(_estimates, measured, summary),
@@ -119,16 +120,12 @@ def write(folder: Path | str, measured: Measurements, summary: dict) -> list[Pat
     return paths
 
 
-def _table(curves: dict[str, Curve]) -> str:
-    """The trade-offs: one line for each threshold or price."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["stopped by", "threshold or price", "nme", "multiply_adds", "iterations"])
+def _rows(curves: dict[str, Curve]) -> Iterator[list[str]]:
+    """The trade-offs: one row for each threshold or price."""
     for name, curve in curves.items():
         columns = (curve.settings, curve.errors, curve.multiply_adds, curve.iterations)
         for row in zip(*columns, strict=True):
-            table.writerow([name, *(f"{value:.8g}" for value in row)])
-    return text.getvalue()
+            yield [name, *(f"{value:.8g}" for value in row)]
 
 
 def _estimates(measured: Measurements, summary: dict, figure: Any) -> None:
