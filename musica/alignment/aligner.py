@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from musica.alignment.face import Face, PreparedFace
+from musica.alignment.options import Options, last_iteration, stop_rule
 from musica.alignment.realignment import better, roll_to_undo
 from musica.alignment.runner import Runner
 from musica.errors import InputError
@@ -15,35 +16,9 @@ from musica.files.image_files import Picture, as_image
 from musica.models.iteration import IterationState
 from musica.models.lite_model import LiteModel
 from musica.models.loading import load_model
-from musica.quitting.rule import StopRule
 
 if TYPE_CHECKING:
     from musica.alignment.detector import FaceDetector
-
-
-DEFAULT_EFFORT = "balanced"
-
-
-class Options(TypedDict, total=False):
-    """How faces are aligned.
-
-    Keys:
-        effort: a named setting of the model's stop rule; the aligner's if missing or None.
-        stop_threshold: instead of an effort: a face stops when its estimated error is below; one
-            for all iterations, or one for each but the last.
-        fail_threshold: a face failed when its last estimate is above; the model's if missing or
-            None.
-        iterations: run exactly so many for every face, none stops and none is aligned again; as
-            many as each face needs if missing or None.
-        realign: whether a face that is found to be rolled is aligned again, turned upright; True if
-            missing.
-    """
-
-    effort: str | None
-    stop_threshold: float | Sequence[float] | None
-    fail_threshold: float | None
-    iterations: int | None
-    realign: bool
 
 
 class FaceAligner:
@@ -93,7 +68,7 @@ class FaceAligner:
             )
         self.runner = runner or _runner(model)
         self.effort = effort
-        self._rule({})  # refuses an effort that the model does not have
+        stop_rule({}, self.settings, effort)  # refuses an effort that the model does not have
         self._preprocessor = self.settings.preprocessor
         self._detector: FaceDetector | None = None
 
@@ -220,7 +195,8 @@ class FaceAligner:
         """Runs the iterations once."""
         if not faces:
             return []
-        last, rule = self._last(options), self._rule(options)
+        last = last_iteration(options, self.settings)
+        rule = stop_rule(options, self.settings, self.effort)
         initial = np.array([face.initial for face in faces])
         hidden = np.zeros((len(faces), self.settings.hidden_size), np.float32)
         state = IterationState(np.zeros_like(initial), hidden)
@@ -241,32 +217,6 @@ class FaceAligner:
             if not len(active):
                 break
         return [face for face in results if face is not None]
-
-    def _last(self, options: Options) -> int:
-        """The last iteration, from 0."""
-        count = len(self.settings.levels)
-        iterations = options.get("iterations")
-        if iterations is not None and not 1 <= iterations <= count:
-            raise InputError(f"iterations must be 1 to {count}, not {iterations}")
-        return (iterations or count) - 1
-
-    def _rule(self, options: Options) -> StopRule:
-        """When faces stop (``METHOD.md`` section 8)."""
-        count = len(self.settings.levels)
-        if options.get("iterations") is not None:
-            return StopRule.of(None, count)
-        stop_threshold = options.get("stop_threshold")
-        if stop_threshold is not None:
-            return StopRule.of(stop_threshold, count)
-        thresholds = {effort["name"]: effort["threshold"] for effort in self.settings.efforts}
-        name = options.get("effort") or self.effort
-        if name is None and DEFAULT_EFFORT not in thresholds:
-            return StopRule.of(self.settings.stop_threshold, count)
-        name = name or DEFAULT_EFFORT
-        if name not in thresholds:
-            known = " or ".join(thresholds) or "none: the model has no efforts"
-            raise InputError(f"effort must be {known}, not {name!r}")
-        return StopRule.of(thresholds[name], count, self.settings.stop_score)
 
     def _face(self, k: int, points: np.ndarray, estimate: float, options: Options) -> Face:
         """A face that stopped after iteration k."""

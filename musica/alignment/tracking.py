@@ -12,9 +12,10 @@ from typing import Protocol, Unpack
 
 import numpy as np
 
-from musica.alignment.aligner import FaceAligner, Options
+from musica.alignment.aligner import FaceAligner
 from musica.alignment.face import Face
 from musica.alignment.one_euro import OneEuroFilter
+from musica.alignment.options import Options
 from musica.errors import InputError
 from musica.geometry.box_conventions import overlaps
 from musica.geometry.crops import bounding_box

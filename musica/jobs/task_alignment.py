@@ -14,8 +14,9 @@ from typing import TypeAlias, Unpack
 
 import numpy as np
 
-from musica.alignment.aligner import FaceAligner, Options
+from musica.alignment.aligner import FaceAligner
 from musica.alignment.face import Face, PreparedFace
+from musica.alignment.options import Options
 from musica.cli.progress import progress_bar
 from musica.errors import InputError, one_line
 from musica.files import image_files, landmark_files
