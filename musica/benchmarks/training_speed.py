@@ -56,13 +56,13 @@ def _input_rates(config: "BenchmarkConfig") -> list[float]:
             )
             for workers in config.workers
         ]
-        return _rates([partial(_pass, source, config.steps) for source in sources], config)
+        return _rates([partial(_pass, source) for source in sources], config)
 
 
-def _pass(batches: "Batches", steps: int) -> None:
-    """Prepares all batches; nothing is left to be prepared afterwards."""
-    for index in range(steps):
-        batches.batch(index)
+def _pass(batches: "Batches") -> None:
+    """Takes all batches as a training does; nothing is left to be prepared afterwards."""
+    for _ in batches.dataset():
+        pass
 
 
 def _rates(runs: list[Callable[[], object]], config: "BenchmarkConfig") -> list[float]:

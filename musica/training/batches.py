@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from typing import Self
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
@@ -61,6 +62,10 @@ class Batches:
         self._workers: FaceWorkers | None = None
         if workers > 1:
             self._workers = FaceWorkers(samples, self._pieces, piece, workers)
+        else:
+            cv2.setNumThreads(
+                1
+            )  # for images as small as crops its threads cost more than they save
         self._lock = threading.Lock()
         self._error: InputError | None = None
 
@@ -98,14 +103,17 @@ class Batches:
                 raise
             if self._echo == 1:
                 return self._kept.pop(index)
-            return [np.concatenate(parts) for parts in zip(*self._kept.values(), strict=True)]
+            batch = self._samples.empty(sum(len(piece[0]) for piece in self._kept.values()))
+            for parts in zip(*self._kept.values(), batch, strict=True):
+                np.concatenate(parts[:-1], out=parts[-1])
+            return batch
 
     def _piece(self, index: int) -> list[np.ndarray]:
         """Prepares a piece, here or in the workers."""
         if self._workers is not None:
             return self._workers.batch(index)
         positions = self._pieces[index]
-        arrays = [np.empty((len(positions), *shape), np.float32) for shape in self._samples.shapes]
+        arrays = self._samples.empty(len(positions))
         for row, position in enumerate(positions):
             self._samples.write(position, [array[row] for array in arrays])
         return arrays
@@ -125,4 +133,7 @@ class Batches:
                 array.set_shape((None, *shape))
             return {"pyramid": tuple(arrays[:-2]), "initial": arrays[-2]}, arrays[-1]
 
-        return tf.data.Dataset.range(self._count).map(prepared).prefetch(1)
+        options = tf.data.Options()
+        # There is nothing to tune, and the tuner's thread delays the end of a pass by 2 seconds.
+        options.autotune.enabled = False
+        return tf.data.Dataset.range(self._count).map(prepared).prefetch(1).with_options(options)

@@ -5,6 +5,7 @@ resumed run sees exactly the faces an uninterrupted one would, whoever prepares 
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from musica.training.face_crops import PREPROCESSING
 from musica.training.face_parts import FaceParts
 
 CACHE_GIGABYTES = 4.0
+ALIGNMENT = 64
 
 
 class FaceSamples:
@@ -77,6 +79,20 @@ class FaceSamples:
         """Shapes of the arrays of a face: of each level, then of initial and true landmarks."""
         sides = [self.crops.side(level) for level in range(self.crops.levels)]
         return [*((side, side, 3) for side in sides), *[self.reference_shape.shape] * 2]
+
+    def empty(self, count: int) -> list[np.ndarray]:
+        """Float32 arrays for ``count`` faces, which TensorFlow takes over without a copy.
+
+        It does so if they begin at multiples of 64 bytes; where NumPy puts them it would copy them.
+        """
+        arrays = []
+        for shape in self.shapes:
+            length = 4 * count * prod(shape)
+            memory = np.empty(length + ALIGNMENT, np.uint8)
+            first = -memory.ctypes.data % ALIGNMENT
+            array = memory[first : first + length].view(np.float32)
+            arrays.append(array.reshape(count, *shape))
+        return arrays
 
     def face_number(self, position: int) -> int:
         """Which face stands at a position of the run."""
