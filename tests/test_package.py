@@ -51,7 +51,10 @@ def test_documentation_needs_no_tensorflow():
 
 def test_a_module_that_imports_keras_may_come_first():
     # Keras then registers the models while this module is only half imported.
-    code = "import musica.models.losses; assert musica.models.losses.Tensor"
+    code = (
+        "import musica.models.losses, keras; assert musica.models.losses.Tensor\n"
+        "assert keras.saving.get_registered_object('musica>MDM')"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

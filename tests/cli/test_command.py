@@ -171,7 +171,9 @@ def test_without_docstrings_there_is_help_and_one_line(tmp_path):
 def test_hostile_settings_of_python_and_keras_change_nothing(tmp_path):
     # A daemon without streams and assertions, whose user prefers another backend and layout.
     shape = np.random.default_rng(0).uniform(0, 142, (68, 2))
-    model = tiny.musica_model(landmark_count=68, patch_indices=[30, 48], reference_shape=shape)
+    model = tiny.musica_model(
+        landmark_count=68, patch_indices=[30, 48], levels=[0], reference_shape=shape
+    )
     path = str(tmp_path / "model.keras")
     model.save(path)
     keras_json = tmp_path / ".keras" / "keras.json"
