@@ -100,7 +100,7 @@ def _failures(errors: np.ndarray, last_estimates: np.ndarray, failure_nme: float
     if failed.all() or not failed.any():
         return {**summary, **dict.fromkeys(keys)}
     detection = thresholds.roc(last_estimates, failed)
-    threshold = thresholds.choose_fail_threshold(detection, failed.mean())
+    threshold = thresholds.choose_fail_threshold(detection)
     flagged = last_estimates > threshold
     rates = (float(flagged[failed].mean()), float(flagged[~failed].mean()))
     return {**summary, **dict(zip(keys, (detection.area, threshold, *rates), strict=True))}

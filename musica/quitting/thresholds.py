@@ -13,6 +13,8 @@ from musica.quitting.rule import StopRule
 
 # How much the mean NME of all iterations may rise, as a share of it; None: no face stops early.
 EFFORTS: dict[str, float | None] = {"low": 0.05, "balanced": 0.02, "full": None}
+# The share of good faces that may be flagged as failures.
+MOST_FALSE_ALARMS = 0.02
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,14 @@ def roc(last_estimates: np.ndarray, failed: np.ndarray) -> Roc:
     return Roc(thresholds, *rates)
 
 
-def choose_fail_threshold(detection: Roc, failure_share: float) -> float:
-    """T_f: maximises F1, the harmonic mean of the failures' recall and the flags' precision.
+def choose_fail_threshold(detection: Roc) -> float:
+    """T_f: detects as many failures as false alarms allow, with as few false alarms as that needs.
 
-    Failures are rare. A rule that weighs only rates, such as Youden's J, would flag many good faces
-    for each failure.
+    Failures are rare, so a rule that weighs errors by their number would detect hardly any.
 
     Args:
         detection: from ``roc``.
-        failure_share: share of all faces that failed; F1 depends on it.
     """
-    found = failure_share * detection.detected
-    flagged = found + (1 - failure_share) * detection.false_alarms
-    return float(detection.thresholds[np.argmax(2 * found / (flagged + failure_share))])
+    allowed = detection.false_alarms <= MOST_FALSE_ALARMS
+    most = detection.detected[allowed].max()
+    return float(detection.thresholds[allowed & (detection.detected == most)][-1])

@@ -37,10 +37,21 @@ def test_roc_by_hand():
     np.testing.assert_allclose(found.detected, [1, 1, 1, 0.5, 0.5, 0])
     np.testing.assert_allclose(found.false_alarms, [1, 2 / 3, 1 / 3, 1 / 3, 0, 0])
     assert found.area == pytest.approx(5 / 6)  # of the 6 pairs, one is in the wrong order
-    # F1 at 0.25: 2 hits, 1 false alarm, 0.8; at 0.45: 1 hit, 1 miss, 0.67.
-    assert thresholds.choose_fail_threshold(found, 0.4) == pytest.approx(0.25)
-    # Were failures rare, the false alarm would weigh more.
-    assert thresholds.choose_fail_threshold(found, 0.1) == pytest.approx(0.45)
+    # The failure below it could be detected only with a third of the others.
+    assert thresholds.choose_fail_threshold(found) == pytest.approx(0.45)
+
+
+def test_a_few_false_alarms_are_allowed_where_they_detect_more():
+    failed = np.arange(103) % 50 == 2  # three among a hundred others
+    estimates = np.arange(103) / 100
+    estimates[failed] = [0.5, 2, 3]
+    assert thresholds.choose_fail_threshold(thresholds.roc(estimates, failed)) == pytest.approx(
+        1.505
+    )
+    estimates[failed] = [1.005, 2, 3]
+    assert thresholds.choose_fail_threshold(thresholds.roc(estimates, failed)) == pytest.approx(
+        1.0025
+    )
 
 
 def test_equal_estimates_count_half():
