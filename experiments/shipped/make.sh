@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Makes a shipped model, from the data to its files in musica/weights:
+#     experiments/shipped/make.sh 68 musica68-0.2.0.keras
+#     experiments/shipped/make.sh 98
+# The 98-point model starts from the training of the 68-point one. A stage whose result exists is
+# skipped, and an interrupted training goes on.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+points=$1 here=experiments/shipped runs=runs/shipped
+
+# made FILE COMMAND...: runs the command unless the file exists.
+made() { [ -s "$1" ] || "${@:2}"; }
+
+# start MODEL: makes the first weights of the training out of an earlier model.
+start() { python $here/start.py --train_config=$here/train$points.json --model="$1"; }
+
+faces98() {
+  python ../shared/data/make_faces98.py $runs/faces98
+  cp -r ../shared/data/faces98/{images,bb,lists} $runs/faces98
+}
+
+if [ "$points" = 68 ]; then
+  made $runs/start68.keras start "$2"
+  made $runs/train68/model.keras musica-train --config=$here/train68.json
+  made $runs/train68_second/model.keras musica-train --config=$here/train68_second.json
+else
+  made $runs/faces98/lists/webmorph_dev.txt faces98
+  made $runs/start98.keras start $runs/train68_second/model.keras
+  made $runs/train98/model.keras musica-train --config=$here/train98.json
+fi
+made $runs/gain$points.keras musica-calibrate --config=$here/calibrate_gain$points.json
+made $runs/calibrated$points.keras musica-calibrate --config=$here/calibrate_efforts$points.json
+for suffix in keras tflite; do
+  musica-export --checkpoint_file=$runs/calibrated$points.keras \
+    --output=musica/weights/musica$points.$suffix
+done
