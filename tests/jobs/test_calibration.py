@@ -68,7 +68,7 @@ def aligned(aligner, folder, **options):
     return found, [metrics.nme(face.landmarks, truth.landmarks) for face, truth in pairs]
 
 
-def test_measured_is_what_the_aligner_gives(folder, measured):
+def test_measurements_equal_the_aligners_results(folder, measured):
     assert measured.errors.shape == measured.estimates.shape == (FACES, 3)
     aligner = FaceAligner.load(folder / "model.keras")
     for k in range(3):
