@@ -74,7 +74,11 @@ class Recorder:
 
 
 def explain(
-    aligner: FaceAligner, image: np.ndarray, box: np.ndarray, **options: Unpack[Options]
+    aligner: FaceAligner,
+    image: np.ndarray,
+    box: np.ndarray,
+    name: str = "",
+    **options: Unpack[Options],
 ) -> Image.Image:
     """Aligns a face and draws a row: each iteration, its numbers, and why the face stops.
 
@@ -84,6 +88,7 @@ def explain(
         aligner: the ``FaceAligner``.
         image: (H, W, 3) uint8 RGB.
         box: (4,) x0, y0, x1, y1 of the face.
+        name: what the heading begins with.
         **options: as for ``FaceAligner.align_prepared``.
 
     Raises:
@@ -95,7 +100,8 @@ def explain(
     (face,) = own.align_prepared([prepared], **options)
     settings, rule = own.settings, stop_rule(options, own.settings, own.effort)
     first, *again = recorder.alignments
-    rows = [(prepared.crop, first, describe(rule, settings, options))]
+    heading = f"{name}. " * bool(name) + describe(rule, settings, options)
+    rows = [(prepared.crop, first, heading)]
     for ran in again:
         roll = roll_of(prepared.crop.to_image(first[-1].landmarks), own.reference_shape)
         crop = settings.preprocessor.turned_crop(box, own.reference_shape, roll)

@@ -29,4 +29,6 @@ def draw_explained(
     faces: Sequence[Face],
 ) -> Image.Image:
     """Aligns the faces anew, by the options of the first time, and draws every iteration."""
-    return stacked([explain(aligner, image, box, **options) for box in boxes])
+    names = [f"Face {index + 1}" for index in range(len(boxes))] if len(boxes) > 1 else [""]
+    pairs = zip(boxes, names, strict=True)
+    return stacked([explain(aligner, image, box, name, **options) for box, name in pairs])

@@ -8,6 +8,7 @@ from musica.files.builtin_faces import builtin_truth
 from musica.geometry import crops
 from musica.jobs.explanation import describe, explain
 from musica.jobs.inference import InferenceConfig, infer
+from musica.jobs.pictures import draw_explained
 from musica.jobs.tasks import builtin_tasks
 from musica.models.settings import ModelSettings
 from musica.quitting.rule import StopRule
@@ -78,6 +79,14 @@ def test_a_second_alignment_has_its_own_row(shipped, takeo, written):
     written.clear()
     explain(shipped, rolled, crops.bounding_box(points), effort="full", realign=False)
     assert len(written) == 5
+
+
+def test_several_faces_have_their_numbers(shipped, takeo, written):
+    image, box = takeo
+    faces = shipped.align_faces(image, [box, box + 1], iterations=1)
+    draw_explained(shipped, {"iterations": 1}, image, [box, box + 1], faces)
+    headings = [text for text in written if "exactly" in text]
+    assert [text.split(".")[0] for text in headings] == ["Face 1", "Face 2"]
 
 
 def test_a_rule_is_described():
