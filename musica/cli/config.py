@@ -42,7 +42,7 @@ def option(
     """A field of a configuration.
 
     Args:
-        default: its value when the JSON and the flags are silent.
+        default: its value if neither the JSON nor a flag gives one.
         description: the help of its flag.
         path: whether the value is a path or a list of paths.
         alias: an older name of the key that stays valid.

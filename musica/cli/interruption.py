@@ -12,7 +12,7 @@ from typing import NoReturn
 from musica.cli.streams import flush_output
 
 INTERRUPTED = 130
-# Removing temporary files takes less.
+# Long enough to remove temporary files.
 GRACE_SECONDS = 5.0
 
 
@@ -42,7 +42,7 @@ def interruptible(owns_process: bool) -> Iterator[None]:
             timer.start()
         raise KeyboardInterrupt
 
-    # A shell makes jobs in the background ignore Ctrl-C; they keep to that.
+    # A shell makes background jobs ignore Ctrl-C; they still ignore it here.
     replaced = (
         owns_process
         and threading.current_thread() is threading.main_thread()

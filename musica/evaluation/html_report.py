@@ -149,7 +149,7 @@ def _data_uri(content: bytes, kind: str) -> str:
 
 
 def _faces(errors: DatasetErrors) -> Iterator[str]:
-    """The worst and the best faces of a errors."""
+    """The worst and the best faces of a data set."""
     order = np.argsort(-errors.faces, kind="stable")
     worst = order[: min(SHOWN, len(order) - len(order) // 2)]
     best = order[len(worst) :][::-1][:SHOWN]

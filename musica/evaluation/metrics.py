@@ -27,7 +27,7 @@ class DatasetErrors:
     """The errors of a data set's F faces, which are printed, listed and drawn.
 
     Attributes:
-        desc: what the data set or method is called.
+        desc: the name of the data set or method.
         names: the faces' names.
         groups: group of points -> (F,) errors, as from ``group_errors``.
         estimates: (F,) estimated errors, NaN where a face has none.
@@ -92,7 +92,7 @@ def describe_normaliser(normaliser: str, landmark_count: int, given_box: bool = 
     Args:
         normaliser: a key of ``NORMALISERS``.
         landmark_count: number of landmarks N.
-        given_box: whether there is a box; else it is that of the true landmarks.
+        given_box: whether boxes are given; otherwise they are tight around the true landmarks.
     """
     words = NORMALISERS[normaliser]
     if normaliser in BOX_NORMALISERS:

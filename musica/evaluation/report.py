@@ -75,7 +75,7 @@ def summarise(
 
 
 def _numbers(errors: np.ndarray, thresholds: Sequence[float]) -> dict:
-    """The numbers of the (F,) errors of a set of faces; of no faces there is but their number."""
+    """The numbers of the (F,) errors of a set of faces; for an empty set, only their number."""
     if not len(errors):
         return {"faces": 0}
     return {
@@ -109,7 +109,7 @@ def lines(summary: dict) -> Iterator[str]:
 
 
 def metric_label(summary: dict) -> str:
-    """What the error of a face is called, with its normaliser."""
+    """The name of a face's error, with its normaliser."""
     return f"{summary['metric']} ({summary['normalization']})"
 
 
@@ -155,7 +155,7 @@ def _plots(folder: Path, results: Sequence[DatasetErrors], summaries: Sequence[d
     from matplotlib.figure import Figure
 
     paths = []
-    # Names are not formulas, whatever is in them.
+    # A dollar sign in a name does not begin a formula.
     with matplotlib.rc_context({**STYLE, "text.parse_math": False}):
         for name, draw in _drawings(results, summaries[0]).items():
             figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -213,7 +213,7 @@ def _ced(
         values, shares = metrics.cumulative_errors(errors)
         within = [f"{np.mean(errors <= tick):.1%} within {tick:g}" for tick in ticks]
         legend = f"{name}\n" + ", ".join([f"mean {errors.mean():.4f}", *within])
-        # A share holds from its error to the next one, and none are below the smallest.
+        # A share holds from its error to the next one; below the smallest error it is 0.
         steps = np.concatenate([[0, 0], shares, shares[-1:]])
         edges = np.concatenate([[0], values[:1], values, [max(limit, values[-1])]])
         axes.step(edges, steps, where="post", label=legend, **style)
@@ -262,6 +262,6 @@ def _parts(results: Sequence[DatasetErrors], threshold: float, metric: str, axes
 
 
 def _styles() -> Iterator[dict]:
-    """Colour and line style of one data set after the other, without end."""
+    """Yields a colour and a line style for each data set, without end."""
     for colour, line in zip(itertools.cycle(COLOURS), itertools.cycle(LINES), strict=False):
         yield {"color": colour, "linestyle": line}

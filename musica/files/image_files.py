@@ -113,7 +113,7 @@ def as_image(picture: Picture) -> np.ndarray:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
         low, high = array.min(), array.max()
-        if not (low >= 0 and high <= 1):  # nor if there is a NaN, which both then are
+        if not (low >= 0 and high <= 1):  # also for a NaN, which makes both NaN
             raise InputError(f"{PICTURE_ARRAY}; this {found} reaches from {low:g} to {high:g}")
         return np.rint(array * np.float32(255)).astype(np.uint8)
     raise InputError(f"{PICTURE_ARRAY}, not {found}")

@@ -106,17 +106,17 @@ def _ljson_points(text: str) -> list[tuple[float, float]]:
 
 
 def _point(values: Sequence[Any], where: str) -> tuple[float, float]:
-    """Two finite numbers.
+    """Reads two finite numbers.
 
     Raises:
-        ValueError: they are something else; ``where`` tells which.
+        ValueError: the words are something else; ``where`` names their place.
     """
     try:
         first, second = map(float, values if isinstance(values, list) else [])
     except (OverflowError, TypeError, ValueError) as error:
         found = " ".join(map(str, values)) if isinstance(values, list) else values
         raise ValueError(f"{where}: {reprlib.repr(found)} where two numbers are needed") from error
-    if not (abs(first) <= MAX_COORDINATE and abs(second) <= MAX_COORDINATE):  # NaN is not either
+    if not (abs(first) <= MAX_COORDINATE and abs(second) <= MAX_COORDINATE):  # also true for NaN
         raise ValueError(f"{where}: {first:g} {second:g} is not finite, or too far away")
     return first, second
 

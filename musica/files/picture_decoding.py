@@ -73,7 +73,7 @@ _SETTINGS = _PillowSettings()
 
 
 def decode(path: Path, formats: Collection[str], max_pixels: float) -> np.ndarray:
-    """Decodes a picture and turns it upright; what becomes of its values, ``read_image`` says.
+    """Decodes a picture and turns it upright; ``read_image`` describes how values are converted.
 
     Args:
         path: an ordinary file.
@@ -115,7 +115,7 @@ def _orientation(image: Image.Image) -> int:
     """
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # of as many kinds as there are malformed data
+    except Exception:  # malformed data raise many kinds
         return 1
 
 

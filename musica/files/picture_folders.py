@@ -17,7 +17,7 @@ COMPANIONS = {
     *(".py", ".ipynb", ".sh", ".zip", ".gz", ".tar", ".tgz", ".aae", ".xmp", ".db", ".ini"),
 }
 NO_SUFFIX = "without suffix"
-# So many kinds of files are named.
+# The largest number of kinds of files that are named.
 NAMED_KINDS = 8
 
 

@@ -11,7 +11,7 @@ def is_address(source: str) -> bool:
 
 
 def camera_number(source: str) -> int | None:
-    """The number of a camera, which the last part of a source's path is; None: another source."""
+    """The number of a camera: the last part of the source's path; None: another source."""
     path = Path(source)
     named = re.fullmatch("[0-9]{1,3}", path.name) and not is_address(source)
     return int(path.name) if named and not path.exists() else None

@@ -20,13 +20,13 @@ from musica.files.image_files import MAX_IMAGE_PIXELS
 from musica.files.sources import camera_number, is_address
 from musica.files.text_files import check_file
 
-# Frames per second of sources that do not say, and the highest rate of a drawn video.
+# Frames per second of sources that state none, and the highest rate of a drawn video.
 DEFAULT_RATE, MAX_RATE = 25.0, 1000.0
 # A rate outside this range may be a mistake: containers of variable rate often state 1000.
 USUAL_RATES = (1.0, 120.0)
 # The sound may be longer than the pictures by so many seconds.
 OVERHANG = 0.3
-UNREADABLE = "not a video, or one of which no frame can be read"
+UNREADABLE = "not a video, or none of its frames can be read"
 
 
 class FrameReader:
@@ -229,5 +229,5 @@ def utf8_path(path: Path | str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{name!r}: OpenCV takes no path that is not UTF-8") from error
+        raise InputError(f"{name!r}: OpenCV reads only paths in UTF-8") from error
     return name

@@ -20,7 +20,7 @@ Variables = Mapping[str, np.ndarray]
 
 
 class Sizes(NamedTuple):
-    """The sizes of a model that its variables' shapes give away."""
+    """The sizes of a model, read off its variables' shapes."""
 
     landmark_count: int
     patch_count: int
@@ -98,7 +98,7 @@ def read_sizes(
         convolution: the layers' names, here and in the next two.
         recurrent: takes the features of M patches and the hidden state.
         head: gives 2 N numbers for N landmarks, and the estimates.
-        patch_size: side of a patch in pixels, which no shape gives away.
+        patch_size: side of a patch in pixels, which the shapes do not tell.
         estimates: 1 if the head also estimates the error, else 0.
 
     Raises:

@@ -96,7 +96,7 @@ def lite_model(model: "MuSiCa", precision: str = "int8") -> bytes:
 
     Args:
         model: a MuSiCa model.
-        precision: of the weights: int8 (activations are quantised as they come), half or float32.
+        precision: of the weights: int8 (activations are quantised at run time), half or float32.
     """
     import tensorflow as tf
 
@@ -161,7 +161,7 @@ def _cut_off(kernel: Any) -> np.ndarray:
 
 
 def description(model: "MuSiCa") -> dict[str, Any]:
-    """What a runner must know of a model besides its weights."""
+    """The description of a model that its runners read."""
     return {**model.settings.as_values(), "multiply_adds": model.multiply_adds}
 
 

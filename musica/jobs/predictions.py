@@ -1,4 +1,4 @@
-"""The table of the faces that are aligned, by which a run that was killed goes on."""
+"""The table of the aligned faces, with which a killed run goes on."""
 
 import csv
 import os
@@ -91,7 +91,7 @@ class Predictions:
             raise
 
     def _rows(self) -> list[dict[str, str]]:
-        """The rows of an earlier run; none if there is no such table."""
+        """The rows of an earlier run; empty without such a table."""
         try:
             with table_files.open_table(self.path, "r") as file:
                 reader = csv.DictReader(file, strict=True)

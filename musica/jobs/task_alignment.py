@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias, Unpack
 
 import numpy as np
+from PIL import Image
 
 from musica.alignment.aligner import FaceAligner
 from musica.alignment.face import Face, PreparedFace
@@ -24,6 +25,8 @@ from musica.jobs.predictions import Predictions
 from musica.jobs.tasks import Task
 
 BoxesOf: TypeAlias = Callable[[Task, np.ndarray], list[np.ndarray]]
+# Draws the faces of a picture from its pixels, their boxes and their results.
+Draw: TypeAlias = Callable[[np.ndarray, Sequence[np.ndarray], Sequence[Face]], Image.Image]
 # Errors of writing that the next picture would meet too.
 LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
@@ -89,7 +92,7 @@ def align_tasks(
     boxes_of: BoxesOf = Task.boxes,
     batch_size: int = 7,
     workers: int = os.cpu_count() or 1,
-    draw: bool = False,
+    draw: Draw | None = None,
     max_pixels: float = image_files.MAX_IMAGE_PIXELS,
     **options: Unpack[Options],
 ) -> Summary:
@@ -109,19 +112,19 @@ def align_tasks(
         boxes_of: ``Task.boxes`` with a detector and a convention.
         batch_size: pictures whose faces are computed together.
         workers: threads; each works on a batch of its own.
-        draw: whether ``<name>.png`` is written too.
+        draw: draws ``<name>.png``; None: there is none.
         max_pixels: as for ``read_image``.
         **options: as for ``FaceAligner.align_prepared``.
     """
     summary = Summary()
     predictions.start(tasks)
-    work = partial(_aligned, aligner, boxes_of, draw, max_pixels, options)
+    work = partial(_aligned, aligner, boxes_of, draw is not None, max_pixels, options)
     batches = (tasks[start : start + batch_size] for start in range(0, len(tasks), batch_size))
     with progress_bar(len(tasks), "picture") as bar, ThreadPoolExecutor(workers) as threads:
         try:
             for pictures in _in_order(threads, work, batches, workers):
                 for picture in pictures:
-                    if _written(predictions, picture):
+                    if _written(predictions, picture, draw):
                         summary.add(picture.faces)
                     else:
                         summary.skipped += 1
@@ -180,7 +183,7 @@ def _complain(task: Task, problem: object) -> None:
     print(one_line(f"{task.name}: {problem}"), file=sys.stderr)
 
 
-def _written(predictions: Predictions, picture: Picture) -> bool:
+def _written(predictions: Predictions, picture: Picture, draw: Draw | None) -> bool:
     """Writes the results of a picture; names a picture that has none or cannot be written.
 
     Raises:
@@ -191,7 +194,7 @@ def _written(predictions: Predictions, picture: Picture) -> bool:
             raise InputError(picture.problem)
         if not all(np.isfinite(face.landmarks).all() for face in picture.faces):
             raise InputError("the model gives landmarks that are not finite")
-        _write(predictions, picture)
+        _write(predictions, picture, draw)
     except (InputError, OSError) as error:
         if isinstance(error, OSError) and error.errno in LASTING:
             raise
@@ -200,7 +203,7 @@ def _written(predictions: Predictions, picture: Picture) -> bool:
     return True
 
 
-def _write(predictions: Predictions, picture: Picture) -> None:
+def _write(predictions: Predictions, picture: Picture, draw: Draw | None) -> None:
     """Writes the results of a picture's faces."""
     task, faces, folder = picture.task, picture.faces, predictions.folder
     for index, face in enumerate(faces):
@@ -208,11 +211,7 @@ def _write(predictions: Predictions, picture: Picture) -> None:
         landmark_files.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)
         if np.isfinite(face.error_estimate):  # MDM estimates no error
             landmark_files.write_estimate(f"{path}.txt", face.error_estimate)
-    if picture.image is not None:
-        from musica.drawing.faces import DrawnFace, draw_faces
-
-        drawn = [
-            DrawnFace.aligned(face, box) for box, face in zip(picture.boxes, faces, strict=True)
-        ]
-        image_files.write_image(folder / f"{task.name}.png", draw_faces(picture.image, drawn))
+    if draw is not None and picture.image is not None:
+        drawn = draw(picture.image, picture.boxes, faces)
+        image_files.write_image(folder / f"{task.name}.png", drawn)
     predictions.add(task, picture.boxes, faces)

@@ -145,7 +145,7 @@ def photo_tasks(paths: Sequence[Path | str], results: Path) -> tuple[list[Task],
             if name in tasks:
                 raise InputError(
                     f"{tasks[name].image} and {file} would both be written to the results of "
-                    f"{name}; they need runs, and resDirs, of their own"
+                    f"{name}; give them to separate runs with a resDir each"
                 )
             tasks[name] = Task(name, file)
     return list(tasks.values()), all_left_out

@@ -51,8 +51,12 @@ class VideoConfig:
         None, "low, balanced or full: how much is spent on a face; None: the model's"
     )
     detect_every: int = option(DETECT_EVERY, "frames from one search for new faces to the next")
-    stop_threshold: float | None = option(None, "a face quits below it; None: the model's")
-    fail_threshold: float | None = option(None, "a face failed above it; None: the model's")
+    stop_threshold: float | None = option(
+        None, "a face quits when its estimated error is below; None: the model's rule"
+    )
+    fail_threshold: float | None = option(
+        None, "a face failed if its last estimated error is above; None: the model's"
+    )
     smooth: bool = option(False, "smooth the landmarks with the One Euro filter")
     min_cutoff: float = option(
         MIN_CUTOFF, "the filter's cut-off frequency at rest in Hz; a lower one gives less jitter"

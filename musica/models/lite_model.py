@@ -83,7 +83,7 @@ class LiteModel:
         """Runs every iteration once: LiteRT finds some damage only then.
 
         Raises:
-            ValueError: the shapes of what comes out are not those of the description.
+            ValueError: the outputs have other shapes than the description says.
         """
         settings = self.settings
         side = settings.patch_size

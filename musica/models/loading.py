@@ -85,7 +85,7 @@ def load_keras_model(path: Path | str) -> Any:
     check_keras_file(path)
     try:
         model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many kinds on files that are no models
+    except Exception as error:  # Keras raises many kinds on other files
         raise InputError(f"{path}: not a readable Keras model (.keras)") from error
     if not isinstance(model, MuSiCa | MDM):
         raise InputError(f"{path}: holds a {type(model).__name__}, not a MuSiCa model")

@@ -1,8 +1,8 @@
-"""What a model file says of itself, checked before anything is made of it.
+"""Checks what a model file declares before the model is built.
 
-Models are passed around, so a file may be damaged or hostile. Keras loads it in its safe mode, in
-which no code in it runs; what is left is that a few digits may declare weights that fill any
-memory, that a file may hold objects of other classes, or numbers that no model can have.
+Models are passed around, so a file may be damaged or hostile. Keras loads it in its safe mode,
+which runs no code from the file. Other dangers remain: a few digits may declare weights that fill
+any memory, and a file may hold objects of other classes or impossible numbers.
 """
 
 import json
@@ -27,8 +27,8 @@ def check_keras_file(path: Path | str) -> None:
     """Checks a .keras file before it is loaded.
 
     Raises:
-        InputError: it is no such file, holds another class than ours or more than a model, or
-            declares sizes that cannot be, or more weights than are in it.
+        InputError: the file is not a model of ours, holds further files, or declares impossible
+            sizes or more weights than it holds.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -55,7 +55,7 @@ def read_json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     """Reads a JSON object out of a zip archive.
 
     Raises:
-        ValueError, RecursionError: it is too long, too deep, or no object.
+        ValueError, RecursionError: it is too long, too deep, or not an object.
         KeyError, OSError, zipfile.BadZipFile: it is missing or cannot be read.
     """
     with archive.open(name) as file:

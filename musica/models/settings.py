@@ -1,4 +1,4 @@
-"""What a model is besides its weights."""
+"""The settings of a model: everything besides its weights."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -8,7 +8,7 @@ from musica.errors import InputError
 from musica.geometry.crops import BOX_SIZE, MARGIN
 from musica.preprocessing.preprocessor import PREPROCESSORS, Preprocessor
 
-# No machine runs a model with larger numbers.
+# Larger numbers need more memory than any machine has.
 MAX_LANDMARKS = 10_000
 LARGEST = {"patch_size": 1_000, "hidden_size": 100_000, "box_size": 10_000}
 MAX_LEVEL = 10
@@ -20,7 +20,7 @@ FORMER_KEYS = {"realign_threshold", "realign_turn", "multiply_adds"}
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a model is besides its weights; it checks itself.
+    """The settings of a model: everything besides its weights. They check themselves.
 
     The Keras models, the description in an exported file and the runners share it.
 

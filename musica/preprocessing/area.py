@@ -1,4 +1,4 @@
-"""The pyramid of models of our own: antialiased, and each level made when it is looked at.
+"""The antialiased pyramid of our own models; a level is made when an iteration looks at it.
 
 OpenCV samples the square crop bilinearly at twice a level's resolution and averages 2x2 samples.
 So a large region is touched only where it is sampled. Outside the image its border is repeated.
@@ -17,7 +17,7 @@ from musica.errors import InputError
 from musica.geometry.square_crops import SquareCrop
 from musica.preprocessing.patches import cut_patches
 
-# One grey level in one pixel makes less. A flat crop becomes zeros.
+# A crop with a smaller deviation is flat and becomes zeros.
 CONSTANT_DEVIATION = 0.25
 
 

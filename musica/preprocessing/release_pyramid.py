@@ -17,7 +17,7 @@ from musica.geometry.crops import Crop, image_window
 from musica.preprocessing.patches import cut_patches
 
 LEVELS = 3
-# One grey level in one pixel of a crop makes ten times this; rounding makes less.
+# A single grey level in one pixel of a crop deviates ten times as much, rounding deviates less.
 CONSTANT_DEVIATION = 1e-6
 MAX_TURNED_PIXELS = 100_000_000
 PYRAMID_SIGMA = 2 / 3  # menpo's gaussian_pyramid with downscale 2

@@ -1,9 +1,9 @@
-"""What a model's estimates tell of the true errors, and the NME that an estimate stands for.
+"""How well a model's estimates predict the true errors, and the NME that an estimate stands for.
 
 F faces, K iterations: ``errors`` (F, K) are true errors, NMEs as a fraction (``metrics.nme``);
 ``estimates`` (F, K) are the model's own, on the scale of ``losses.l1_error``.
 
-Reference: ``METHOD.md`` section 8, which has no calibration: it is this port's.
+Reference: ``METHOD.md`` section 8. The paper has no calibration; this one is ours.
 """
 
 import warnings

@@ -30,7 +30,7 @@ class Measurements:
 
     @property
     def score(self) -> str:
-        """What the model's faces stop by: a ``rule.SCORES``."""
+        """The score that the model's faces stop by: one of ``rule.SCORES``."""
         return "estimate" if self.gains is None else "gain"
 
     @cached_property

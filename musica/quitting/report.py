@@ -16,7 +16,7 @@ from musica.quitting.measurements import Measurements
 
 ESTIMATE, GAIN, ORACLE, FIXED, FAILURE = COLOURS[0], COLOURS[3], COLOURS[2], "#666666", COLOURS[1]
 GUIDE = {"color": "#333333", "linewidth": 1.0, "linestyle": (0, (4, 2))}
-# Plots end here, or the worst face would press all others into a corner.
+# Plots end at this quantile; otherwise the worst face would press all others into a corner.
 SHOWN = 0.99
 LABELS = {
     "estimate": ("stopped by the estimate", ESTIMATE),
@@ -56,7 +56,10 @@ def lines(summary: dict) -> Iterator[str]:
         yield f"| {float(nme):.0%} | {_number(threshold)} |"
     failures = f"{summary['failures']} failures (NME above {summary['failure_nme']:.0%})"
     if summary["fail_threshold"] is None:
-        yield f"fail_threshold none: {failures} of {summary['views']} faces tell nothing"
+        yield (
+            "fail_threshold: none; its choice needs failures and other faces, not "
+            f"{failures} among {summary['views']} faces"
+        )
     else:
         yield (
             f"fail_threshold {summary['fail_threshold']:.4g}: {summary['detected']:.1%} of "
@@ -81,7 +84,7 @@ def _efforts(summary: dict) -> Iterator[str]:
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    """A number of a table; there may be none."""
+    """A number of a table; a dash for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 

@@ -78,7 +78,7 @@ class Batches:
         """Ends the workers.
 
         Raises:
-            InputError: a face could not be used, of which tf.data makes an error of its own.
+            InputError: a face could not be used; tf.data raises an error of its own for it.
         """
         if self._workers is not None:
             self._workers.close()

@@ -15,7 +15,7 @@ Logs: TypeAlias = dict[str, Any] | None
 
 
 def _steps(optimizer: keras.optimizers.Optimizer) -> int:
-    """Steps done; a variable of several devices is no number of its own."""
+    """Steps done, as an int; a distributed variable cannot be used as one."""
     return int(tf.convert_to_tensor(optimizer.iterations))
 
 
@@ -85,7 +85,7 @@ class AveragedWeights(keras.callbacks.Callback):
 class StopOnBadLoss(keras.callbacks.Callback):
     """Ends the run at the first loss that is not finite, before it reaches a checkpoint.
 
-    So do weights that are not finite: the next loss would show them, but only after the checkpoint.
+    Weights that are not finite end it too: the next loss would show them only after the checkpoint.
     """
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Adam(keras.optimizers.Adam):
-    """Adam by TensorFlow's own kernel, which is the release's.
+    """Adam with TensorFlow's own kernel, as in the release.
 
     The arithmetic is that of ``keras.optimizers.Adam``; one pass over the memory instead of eight
     makes a training step on a CPU about a tenth faster.

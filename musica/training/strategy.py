@@ -44,10 +44,10 @@ def create(name: str) -> tf.distribute.Strategy:
 
 @contextmanager
 def lost_workers_named() -> Iterator[None]:
-    """Says in one line that another worker is gone, without which nothing can go on.
+    """Turns the failure of a lost worker into an error of one line.
 
     Raises:
-        InputError: so it is.
+        InputError: another worker is gone.
     """
     try:
         yield
@@ -68,7 +68,7 @@ def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
     """Checks that all workers resume from the same step.
 
     Raises:
-        InputError: they do not.
+        InputError: the workers have different steps.
     """
     if strategy.reduce("MEAN", tf.constant(step, tf.float64), axis=None) != step:
         raise InputError("the workers do not find the same checkpoints: train_dir must be shared")

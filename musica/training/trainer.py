@@ -98,7 +98,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
 
 
 def run_length(config: TrainConfig, faces: int) -> int:
-    """How many steps a run has that draws so many faces in an epoch."""
+    """The number of steps of a run that draws so many faces in an epoch."""
     if config.num_epochs is None:
         return config.max_steps
     return min(config.max_steps, -(-config.num_epochs * faces // config.batch_size))
@@ -107,7 +107,7 @@ def run_length(config: TrainConfig, faces: int) -> int:
 def epochs(config: TrainConfig, done: int, total: int) -> dict[str, int]:
     """The arguments of ``fit`` that lead from step ``done`` to ``total``, an epoch a checkpoint.
 
-    An earlier run may have ended off the checkpoints' beat, or had another.
+    An earlier run may have ended between two checkpoints, or written them at other steps.
     """
     steps = min(config.checkpoint_steps, total)
     first = -(-done // steps)

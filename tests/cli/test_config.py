@@ -189,7 +189,7 @@ def test_values_of_the_wrong_type(tmp_path, content):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3"])
-def test_what_is_not_a_json_object(tmp_path, content):
+def test_other_json_than_an_object_is_refused(tmp_path, content):
     with pytest.raises(InputError, match=r"settings\.json"):
         load(tmp_path, content)
     with pytest.raises(InputError, match="missing"):

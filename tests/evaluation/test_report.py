@@ -73,7 +73,7 @@ def test_the_whole_300w_is_its_two_parts():
                 assert parts / 689 == pytest.approx(float(cells["all"]), abs=0.1), method
 
 
-def test_names_are_no_formulas(tmp_path, monkeypatch):
+def test_dollar_signs_in_names_are_drawn_as_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "FORMATS", ("png",))
     errors = dataset(r"$\frac{$", [0.05, 0.1], [0.04, 0.2])
     written = report.write(tmp_path, [errors, errors], [summary(errors)] * 2)

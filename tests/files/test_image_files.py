@@ -37,7 +37,7 @@ def test_every_uint16_is_rounded_to_the_nearest():
     np.testing.assert_array_equal(image_files.as_image(values / 65535), found)
 
 
-def test_what_numpy_makes_an_array_of_is_a_picture(tmp_path):
+def test_whatever_numpy_converts_is_a_picture(tmp_path):
     class Tensor:
         def __array__(self, dtype=None, copy=None):
             return PICTURE / 255

@@ -50,12 +50,12 @@ def test_links_in_circles_and_upwards_are_not_followed(tmp_path):
     assert found(tmp_path / "link") == (["a.png", "sub/b.png"], Counter())
 
 
-def test_a_folder_that_is_none(tmp_path):
+def test_a_path_that_is_not_a_folder(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         picture_folders.find_pictures(tmp_path / "missing", tmp_path / "results")
 
 
-def test_the_sentence():
+def test_left_out_files_are_described():
     assert picture_folders.describe(Counter({".raw": 1})) == "1 file left out: .raw 1"
     both = picture_folders.describe(Counter({".heif": 2, ".cr2": 3, ".arw": 2}))
     assert both.startswith("7 files left out: .cr2 3, .arw 2, .heif 2 (HEIC needs")

@@ -5,13 +5,13 @@ from musica.errors import InputError
 from musica.geometry.box_conventions import CONVENTIONS, BoxConvention, overlaps, to_landmark_box
 
 
-def test_a_box_is_moved_down_and_scaled():
+def test_a_detectors_box_is_moved_down_and_scaled():
     mapped = BoxConvention(down=0.1, width=0.5, height=1.2).to_landmark_box([10, 20, 110, 220])
     np.testing.assert_allclose(mapped, [35, 20, 85, 260])  # centre (60, 120 + 20)
     assert mapped.dtype == np.float64
 
 
-def test_ours_stays_as_it_is():
+def test_our_own_box_stays_as_it_is():
     np.testing.assert_array_equal(to_landmark_box([1, 2, 3, 5], "landmarks"), [1, 2, 3, 5])
 
 

@@ -80,6 +80,6 @@ def test_bounding_box():
         [1, 2, "x", 4],
     ],
 )
-def test_what_is_not_a_box(box):
+def test_malformed_boxes_are_refused(box):
     with pytest.raises(InputError, match="box"):
         crops.crop_of_box(box)

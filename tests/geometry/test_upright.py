@@ -32,7 +32,7 @@ def test_the_roll_is_found_whatever_place_and_size(reference, roll):
     assert upright.roll_of(found + noise, reference) == pytest.approx(roll, abs=4)
 
 
-def test_its_sign_is_that_of_the_crop(reference):
+def test_the_sign_of_the_roll_is_the_crops(reference):
     found = rolled(reference, 40)
     crop = crops.crop_of_box(crops.bounding_box(found), roll=40)
     assert np.ptp(crop.to_crop(found)[[1, 2], 0]) < 1e-9  # the eyes are level

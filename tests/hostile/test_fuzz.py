@@ -78,7 +78,7 @@ def die(connection):
     os.kill(os.getpid(), 9)
 
 
-def test_the_table_says_it_all(monkeypatch, capsys):
+def test_the_table_counts_all_results(monkeypatch, capsys):
     outcomes = iter([("succeeded", ""), ("refused", "a line"), ("violation", "a bug")])
     monkeypatch.setattr(fuzz.Worker, "attempt", lambda *_: next(outcomes))
     assert fuzz.fuzz(["boxes"], 3, 7) == 1

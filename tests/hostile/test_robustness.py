@@ -93,7 +93,7 @@ def test_a_picture_whose_results_cannot_be_written_is_skipped(tmp_path, pictures
     assert [again.has(task, draw=False) for task in pictures] == [True, False, True]
 
 
-def test_landmarks_that_are_none_are_not_written(tmp_path, pictures, capsys):
+def test_landmarks_that_are_not_finite_are_not_written(tmp_path, pictures, capsys):
     summary = aligned(tmp_path, pictures, Face(np.full((68, 2), np.nan), 0.5, 1, False))
     assert summary.skipped == 3 and len(capsys.readouterr().err.splitlines()) == 3
     assert not list(tmp_path.glob("*.pts"))
@@ -235,7 +235,7 @@ def test_landmarks_beyond_reason(tmp_path):
         landmark_files.read_landmarks(path)
 
 
-def test_pixels_that_are_no_numbers(tmp_path, recwarn):
+def test_pixels_that_are_not_numbers(tmp_path, recwarn):
     pixels = np.float32([[np.nan, np.inf], [-np.inf, 5.0], [-1e38, 1e38]])
     Image.fromarray(pixels).save(tmp_path / "a.tif")
     found = image_files.read_image(tmp_path / "a.tif")[..., 0]
@@ -313,7 +313,7 @@ def description():
         ("calibration", {}),
     ],
 )
-def test_numbers_no_model_can_have(name, value):
+def test_impossible_settings_of_models_are_refused(name, value):
     settings_of(description(), "a model")
     with pytest.raises(InputError, match=f"a model: the model's {name} must be"):
         settings_of({**description(), name: value}, "a model")

@@ -180,7 +180,7 @@ def test_bad_faces_are_reported_and_left_out(folder, keys, tmp_path, capsys):
 def test_another_kind_of_model_is_refused(change, keys, tmp_path):
     path = tmp_path / "model.keras"
     tiny_model(**change).save(path)
-    with pytest.raises(InputError, match=r"the model (is no|has no)"):
+    with pytest.raises(InputError, match=r"the model (must be|has no)"):
         analyse(AttentionConfig(**{**keys, "checkpoint_file": str(path)}))
 
 

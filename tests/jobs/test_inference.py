@@ -402,7 +402,7 @@ def test_refused_photos(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\0", b'image,face\n"', b"\xff"])
-def test_a_table_that_is_none_is_replaced(tmp_path, content):
+def test_an_unreadable_table_is_replaced(tmp_path, content):
     (tmp_path / "predictions.csv").write_bytes(content)
     task = Task("a", tmp_path / "a\udcff.jpg")
     predictions = Predictions(tmp_path, ".pts")

@@ -52,7 +52,7 @@ def test_oracle_by_hand():
     np.testing.assert_allclose(found.settings[changes[1:]], [0.003, 0.005], atol=1e-5)
 
 
-def test_no_choice_of_iterations_is_below_the_oracle():
+def test_the_oracle_is_below_every_choice_of_iterations():
     errors, _ = sample(5)
     found = curves.oracle_curve(errors, COSTS)
     assert (np.diff(found.multiply_adds) <= 0).all()
@@ -94,7 +94,7 @@ def test_knowledge_is_measured_from_the_hull():
     assert curves.knowledge(fixed, fixed, oracle) == pytest.approx((0.07 - 0.095) / 0.005)
 
 
-def test_faces_that_no_rule_could_tell_apart_give_no_knowledge():
+def test_knowledge_of_indistinguishable_faces_is_zero():
     errors = np.tile([0.05, 0.03], (4, 1))
     fixed, oracle = curves.fixed_curve(errors, [1, 2]), curves.oracle_curve(errors, [1, 2])
     assert curves.knowledge(oracle, fixed, oracle) == 0

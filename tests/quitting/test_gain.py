@@ -30,7 +30,7 @@ def test_a_linear_gain_is_found():
     np.testing.assert_allclose(fit.predicted, gains, atol=0.1)
 
 
-def test_noise_is_answered_by_a_larger_penalty():
+def test_noise_leads_to_a_larger_penalty():
     hidden, gains, _, _ = views(20.0)
     fit = fit_gain(hidden, gains, np.repeat(np.arange(120), 3))
     for k in range(2):
@@ -40,7 +40,7 @@ def test_noise_is_answered_by_a_larger_penalty():
     assert (((fit.predicted - gains) ** 2).mean(axis=0) < 1.02 * gains.var(axis=0)).all()
 
 
-def test_no_face_is_judged_by_units_that_saw_it():
+def test_units_do_not_judge_faces_that_they_were_fitted_on():
     # States that name their face, and gains by chance: who peeked would know them.
     generator = np.random.default_rng(0)
     faces = np.repeat(np.arange(120), 3)
