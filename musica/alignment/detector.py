@@ -39,7 +39,7 @@ WINDOW = 1000
 WINDOW_SHARE = 1 / 6
 # A face that is smaller than this share of its window is looked at again in a window of so many
 # times its side: it gets a better box, and what is no face is found out.
-CLEAR = 0.15
+CLEAR = 0.1
 CLOSE_UP = 3.0
 
 

@@ -25,11 +25,11 @@ def roll_to_undo(face: PreparedFace, found: Face, reference_shape: np.ndarray) -
         found: the face as it was found.
         reference_shape: (N, 2) mean face.
     """
-    if face.image is None or face.box is None or not np.isfinite(found.landmarks).all():
+    if face.image is None or face.box is None:
         return None
     roll = roll_of(found.landmarks, reference_shape)
     turn = (roll - face.roll + 180) % 360 - 180
-    return roll if abs(turn) >= MIN_ROLL else None
+    return roll if abs(turn) >= MIN_ROLL and np.isfinite(found.landmarks).all() else None
 
 
 def better(first: Face, again: Face) -> Face:

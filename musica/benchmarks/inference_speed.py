@@ -3,27 +3,40 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.util import find_spec
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, cast
 
+import cv2
 import numpy as np
 
+from musica.alignment.aligner import FaceAligner
+from musica.benchmarks.end_to_end import use_cores
 from musica.benchmarks.peers import PEERS
 from musica.cli import command
 from musica.errors import InputError
+from musica.evaluation import metrics
+from musica.files.image_files import read_image
 from musica.models.iteration import IterationState
+from musica.models.lite_model import LiteModel
+from musica.models.loading import load_musica, model_path
 
 if TYPE_CHECKING:
-    from musica.alignment.aligner import FaceAligner
     from musica.alignment.keras_runner import KerasRunner
     from musica.benchmarks.benchmark import BenchmarkConfig
+    from musica.files.annotated_faces import AnnotatedFace
 
 HEADER = (
-    "| what | threads | batch | quits | whole call, ms a face | p95 | ratio | preprocessing alone "
-    "| network alone | iterations |",
-    "|---|---|---|---|---|---|---|---|---|---|",
+    "| what | threads | batch | quits | whole call, ms a face | median | p95 | ratio "
+    "| preprocessing alone | network alone | iterations | NME, % |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|",
 )
+# The ways to run a model, by their names on the command line.
+WAYS = {
+    "litert": "LiteRT",
+    "tensorflow": "TensorFlow",
+    "xla": "TensorFlow, XLA",
+    "eager": "TensorFlow, eager",
+}
 # Short calls are repeated for so many seconds, and the first is not counted: otherwise each would
 # find the processor's caches full of what another way left there.
 TURN = 0.01
@@ -37,9 +50,11 @@ def check(config: "BenchmarkConfig") -> None:
         value = getattr(config, name)
         if min(value if isinstance(value, list) else [value], default=0) < 1:
             raise InputError(f"{name} must be at least 1")
+    for key, known in (("against", PEERS), ("runners", WAYS)):
+        for name in getattr(config, key):
+            if name not in known:
+                raise InputError(f"{key} must be {' or '.join(known)}, not {name!r}")
     for name in config.against:
-        if name not in PEERS:
-            raise InputError(f"against must be {' or '.join(PEERS)}, not {name!r}")
         PEERS[name]()
 
 
@@ -51,24 +66,25 @@ def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
         threads: of TensorFlow and LiteRT.
 
     Returns:
-        Rows of the table that ``HEADER`` begins; its ratios are those of the medians to the first
-        row's.
+        Rows of the table that ``HEADER`` begins: means, and their ratios to the first row's. Of
+        the parts, medians. NMEs are means over the faces, by the outer eye corners.
     """
-    command.import_tensorflow()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    use_cores(threads)
+    cv2.setNumThreads(threads)
     from musica.benchmarks.benchmark import read_faces
-    from musica.files.image_files import read_image
 
     listed = read_faces(config)
     images, boxes = [read_image(face.image) for face in listed], [face.box for face in listed]
     runs: dict[tuple, Iterator[Callable]] = {}
+    nmes: dict[tuple, str] = {}
     for name, aligner in _aligners(config, threads).items():
+        numbers = {"yes": None, "no": len(aligner.settings.levels)}
+        for quits, iterations in numbers.items():
+            faces = aligner.align_batch(images, boxes, iterations=iterations)
+            nmes[name, quits] = _nme(listed, [face.landmarks for face in faces])
         for batch in config.batches:
-            for quits in ("yes", "no"):
-                whole = _calls(aligner, images, boxes, batch, quits == "yes")
+            for quits, iterations in numbers.items():
+                whole = _calls(aligner, images, boxes, batch, iterations)
                 runs[name, batch, quits, "whole"] = cycle(whole)
             parts = _parts(aligner, images, boxes, batch)
             for part, call in parts.items():
@@ -77,20 +93,34 @@ def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
         peer = PEERS[name](threads)
         calls = [partial(peer.align, image, box) for image, box in zip(images, boxes, strict=True)]
         runs[name, 1, "", "whole"] = cycle(calls)
+        nmes[name, ""] = _nme(listed, [peer.as_68(call()) for call in calls])
         if peer.network is not None:
             runs[name, 1, "", "network"] = cycle([peer.network])
     # XLA compiles for every size of crop: all faces must have been seen.
-    return _rows(_timed(runs, config.rounds, len(images) + 1), threads)
+    warm_up = len(images) + 1 if "xla" in config.runners else 1
+    return _rows(_timed(runs, config.rounds, warm_up), nmes, threads)
 
 
-def _aligners(config: "BenchmarkConfig", threads: int) -> dict[str, "FaceAligner"]:
-    """The ways to run a model."""
+def _aligners(config: "BenchmarkConfig", threads: int) -> dict[str, FaceAligner]:
+    """The ways to run a model that are asked for."""
+    lite = {}
+    if "litert" in config.runners:
+        lite[WAYS["litert"]] = FaceAligner(LiteModel(config.lite_file or model_path(), threads))
+    others = {WAYS[name] for name in config.runners} - lite.keys()
+    if not others:
+        return lite
+    keras = _keras_aligners(config, threads)
+    return lite | {name: aligner for name, aligner in keras.items() if name in others}
+
+
+def _keras_aligners(config: "BenchmarkConfig", threads: int) -> dict[str, FaceAligner]:
+    """The ways to run a model with TensorFlow."""
+    command.import_tensorflow()
     import tensorflow as tf
 
-    from musica.alignment.aligner import FaceAligner
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
     from musica.alignment.keras_runner import KerasRunner
-    from musica.models.lite_model import LiteModel
-    from musica.models.loading import load_musica, model_path
 
     model = load_musica(config.checkpoint_file)
 
@@ -104,22 +134,25 @@ def _aligners(config: "BenchmarkConfig", threads: int) -> dict[str, "FaceAligner
             finally:
                 tf.config.run_functions_eagerly(False)
 
-    lite = {}
-    if find_spec("ai_edge_litert"):
-        lite["LiteRT"] = FaceAligner(LiteModel(config.lite_file or model_path(), threads))
     return {
-        **lite,
-        "TensorFlow": FaceAligner(model),
-        "TensorFlow, XLA": FaceAligner(model, runner=KerasRunner(model, jit_compile=True)),
-        "TensorFlow, eager": FaceAligner(model, runner=EagerRunner(model)),
+        WAYS["tensorflow"]: FaceAligner(model),
+        WAYS["xla"]: FaceAligner(model, runner=KerasRunner(model, jit_compile=True)),
+        WAYS["eager"]: FaceAligner(model, runner=EagerRunner(model)),
     }
 
 
+def _nme(listed: list["AnnotatedFace"], found: list[np.ndarray]) -> str:
+    """The mean error in percent; empty if they find other points than the annotations."""
+    pairs = [(own, face.landmarks) for own, face in zip(found, listed, strict=True)]
+    if any(own.shape != truth.shape for own, truth in pairs):
+        return ""
+    return f"{100 * np.mean([metrics.nme(own, truth) for own, truth in pairs]):.2f}"
+
+
 def _calls(
-    aligner: "FaceAligner", images: list, boxes: list, batch: int, quits: bool
+    aligner: FaceAligner, images: list, boxes: list, batch: int, iterations: int | None
 ) -> list[Callable]:
     """Whole calls that together see every face alike."""
-    iterations = None if quits else len(aligner.model.settings.levels)
     pairs = cycle(zip(images, boxes, strict=True))
     calls: list[Callable] = []
     for _ in range(len(images)):
@@ -128,10 +161,8 @@ def _calls(
     return calls
 
 
-def _parts(aligner: "FaceAligner", images: list, boxes: list, batch: int) -> dict[str, Callable]:
+def _parts(aligner: FaceAligner, images: list, boxes: list, batch: int) -> dict[str, Callable]:
     """All iterations of a batch, apart: ``preprocessing``, and ``network`` on what is ready."""
-    from musica.models.lite_model import LiteModel
-
     pairs = list(islice(cycle(zip(images, boxes, strict=True)), batch))
     if isinstance(aligner.model, LiteModel):
         return _lite_parts(aligner, pairs)
@@ -157,7 +188,7 @@ def _parts(aligner: "FaceAligner", images: list, boxes: list, batch: int) -> dic
     }
 
 
-def _lite_parts(aligner: "FaceAligner", pairs: list[tuple]) -> dict[str, Callable]:
+def _lite_parts(aligner: FaceAligner, pairs: list[tuple]) -> dict[str, Callable]:
     """As ``_parts``, with LiteRT, which gets its patches where the landmarks are at first."""
     model, levels = aligner.model, aligner.model.settings.levels
     hidden = np.zeros((1, model.settings.hidden_size), np.float32)
@@ -209,7 +240,7 @@ def _turn(calls: Iterator[Callable]) -> list[tuple[float, object]]:
             return done[1:] or done
 
 
-def _rows(timed: dict[tuple, tuple], threads: int) -> list[str]:
+def _rows(timed: dict[tuple, tuple], nmes: dict[tuple[str, str], str], threads: int) -> list[str]:
     """The table's rows; what was measured of the same call in one."""
     rows = []
     first = None
@@ -217,10 +248,11 @@ def _rows(timed: dict[tuple, tuple], threads: int) -> list[str]:
         if part != "whole":
             continue
         milliseconds = seconds * 1000 / batch
-        median, p95 = np.median(milliseconds), np.percentile(milliseconds, 95)
-        first = first or median
-        cells = [name, threads, batch, quits]
-        cells += [f"{median:.2f}", f"{p95:.2f}", f"{median / first:.2f}"]
+        mean = np.mean(milliseconds)
+        first = first or mean
+        cells = [name, threads, batch, quits, f"{mean:.2f}"]
+        cells += [f"{value:.2f}" for value in np.percentile(milliseconds, [50, 95])]
+        cells.append(f"{mean / first:.2f}")
         for apart in ("preprocessing", "network"):
             part_seconds, _ = timed.get((name, batch, quits, apart), ([], None))
             cells.append(
@@ -228,5 +260,6 @@ def _rows(timed: dict[tuple, tuple], threads: int) -> list[str]:
             )
         iterations = [face.iterations for faces in results for face in faces] if quits else []
         cells.append(f"{np.mean(iterations):.2f}" if iterations else "")
+        cells.append(nmes[name, quits])
         rows.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return rows

@@ -1,6 +1,7 @@
 """Other systems of face alignment, for ``musica.benchmark --against``.
 
-They find other points and were trained on other faces, so that only their speed is compared.
+They were trained on other faces, and MediaPipe's points are of another scheme: of its mesh, the
+vertices closest to the 68 points are taken, and its jaw lies elsewhere on turned faces.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,14 @@ from PIL import Image
 
 from musica.alignment.detector import load_interpreter
 from musica.errors import InputError
+
+# The vertices of MediaPipe's mesh for jaw, brows, nose, eyes, outer and inner mouth.
+MESH_68 = (
+    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),
+    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305),
+    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
+)
 
 
 class Dlib:
@@ -44,6 +53,10 @@ class Dlib:
         """(H, W, 3) uint8 and x0, y0, x1, y1 -> (68, 2) float64, (y, x) image pixels."""
         shape = self._predict(image, self._rectangle(*(round(float(side)) for side in box)))
         return np.array([(point.y, point.x) for point in shape.parts()], np.float64)
+
+    def as_68(self, points: np.ndarray) -> np.ndarray:
+        """They are the 68 points."""
+        return points
 
 
 class MediaPipe:
@@ -87,6 +100,10 @@ class MediaPipe:
         self.network()
         points = self._interpreter.get_tensor(self._output).reshape(-1, 3)[:, 1::-1]
         return points * zoom + corner[::-1] - 0.5
+
+    def as_68(self, points: np.ndarray) -> np.ndarray:
+        """(468, 2) -> (68, 2): the vertices of the mesh that are closest to the 68 points."""
+        return points[list(MESH_68)]
 
 
 PEERS: dict[str, type[Dlib] | type[MediaPipe]] = {"dlib": Dlib, "mediapipe": MediaPipe}

@@ -103,11 +103,12 @@ def as_image(picture: Picture) -> np.ndarray:
         RuntimeError,
     ) as error:  # tensors on another device, ragged lists
         raise InputError(f"{PICTURE_ARRAY}, not {type(picture).__name__} ({error})") from error
-    found = f"{array.dtype} {array.shape}"
-    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or array.size == 0:
-        raise InputError(f"{PICTURE_ARRAY}, not {found}")
-    if array.dtype == np.uint8:
+    shaped = array.ndim in (2, 3) and array.shape[2:] in ((), (3,)) and array.size > 0
+    if shaped and array.dtype == np.uint8:
         return array
+    found = f"{array.dtype} {array.shape}"
+    if not shaped:
+        raise InputError(f"{PICTURE_ARRAY}, not {found}")
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
         # Half of 257 is 128: nothing lies just between two results.
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-STRIP_PIXELS = 1 << 20
+# Strips of a megapixel take five times as long: their memory is new each time.
+STRIP_PIXELS = 1 << 18
 # Pillow's names of 16-bit colour, of which it keeps the upper bytes: B, L and N are byte orders.
 DEEP_COLOUR = re.compile(r"(?<=RGB;16)[BLN]|(?<=RGB[AX];16)[BLN]")
 OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
@@ -104,6 +105,8 @@ def _decoded(path: Path, formats: Collection[str], max_pixels: float) -> tuple[n
             return _stretched(image), orientation
         if deep_colour:
             return _bits_in_use(image, path, formats), orientation
+        if image.mode == "RGB":
+            return _converted(image, np.asarray), orientation
         return _converted(image, lambda strip: np.asarray(strip.convert("RGB"))), orientation
 
 

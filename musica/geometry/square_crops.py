@@ -67,7 +67,8 @@ class SquareCrop:
 
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Maps (..., 2) crop points (y, x) back into the image."""
-        return transform_points(np.linalg.inv(self.image_to_crop), points)
+        turn = self.image_to_crop[:2, :2] / self.scale**2  # its inverse is its transpose
+        return (points - self.image_to_crop[1::-1, 2]) @ turn[::-1, ::-1]
 
     def initial_shape(self, reference_shape: np.ndarray) -> np.ndarray:
         """Places the (N, 2) reference shape in the middle: (N, 2) float64 crop points (y, x).

@@ -7,6 +7,8 @@ frame is an upright box. Rolls are the degrees by which the image is turned, as 
 Reference: ``METHOD.md`` section 1, step 3.
 """
 
+from math import atan2, degrees
+
 import numpy as np
 
 from musica.errors import InputError
@@ -24,10 +26,10 @@ def roll_of(landmarks: np.ndarray, reference_shape: np.ndarray) -> float:
         landmarks: (N, 2) image pixels.
         reference_shape: (N, 2) mean face.
     """
-    (y, x), (to_y, to_x) = (
-        (points - points.mean(axis=0)).T for points in (reference_shape, landmarks)
-    )
-    return float(np.rad2deg(np.arctan2(to_x @ y - to_y @ x, to_x @ x + to_y @ y)))
+    # The landmarks' mean drops out, since the centred reference shape sums up to zero.
+    centred = reference_shape - reference_shape.sum(axis=0) / len(reference_shape)
+    (y_y, y_x), (x_y, x_x) = (centred.T @ landmarks).tolist()
+    return degrees(atan2(y_x - x_y, x_x + y_y))
 
 
 def upright_box(landmarks: np.ndarray, roll: float) -> np.ndarray:

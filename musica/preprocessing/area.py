@@ -8,17 +8,19 @@ PORT: the release resizes the crop once without antialiasing, fills with zeros o
 and makes each level from the finer one (``preprocessing.release_pyramid``).
 """
 
-from math import ceil, floor
+from math import ceil, floor, sqrt
 
 import cv2
 import numpy as np
 
 from musica.errors import InputError
 from musica.geometry.square_crops import SquareCrop
-from musica.preprocessing.patches import cut_patches
+from musica.preprocessing.patches import INSIDE, cut_patches
 
 # A crop with a smaller deviation is flat and becomes zeros.
 CONSTANT_DEVIATION = 0.25
+# A square with a side of more than so many crops is thinned out before it is resized.
+FAR_LARGER = 8
 
 
 class AreaPyramid:
@@ -39,10 +41,7 @@ class AreaPyramid:
         self._rasters: dict[int, np.ndarray] = {}
         self._levels: dict[int, np.ndarray] = {}
         coarsest = self.pixels(levels - 1)
-        # OpenCV adds up in float64.
-        mean, deviation = cv2.meanStdDev(coarsest)
-        self.mean = float(mean.mean())
-        deviation = float(np.sqrt(np.square(deviation).mean() + mean.var()))
+        self.mean, deviation = _mean_and_deviation(coarsest)
         self.scale = 1 / deviation if deviation > CONSTANT_DEVIATION else 0.0
 
     def pixels(self, level: int) -> np.ndarray:
@@ -66,10 +65,11 @@ class AreaPyramid:
         pixels = self.pixels(level)
         patches, copied = cut_patches(pixels.reshape(*pixels.shape[:2], -1), centres, size)
         patches = self._normalised(patches)
-        return patches if copied.all() else patches * copied
+        return patches if copied is INSIDE else patches * copied
 
     def _normalised(self, pixels: np.ndarray) -> np.ndarray:
-        values = np.subtract(pixels, np.float32(self.mean), dtype=np.float32)
+        values = pixels.astype(np.float32)
+        values -= np.float32(self.mean)
         values *= np.float32(self.scale)
         return values
 
@@ -84,14 +84,30 @@ class AreaPyramid:
         return self._rasters[size]
 
 
+def _mean_and_deviation(pixels: np.ndarray) -> tuple[float, float]:
+    """Of all values; OpenCV adds up those of each channel, in float64."""
+    means, deviations = (values.ravel().tolist() for values in cv2.meanStdDev(pixels))
+    mean = sum(means) / len(means)
+    squares = [own**2 + (of - mean) ** 2 for of, own in zip(means, deviations, strict=True)]
+    return mean, sqrt(sum(squares) / len(squares))
+
+
 def _cut(image: np.ndarray, crop: SquareCrop) -> np.ndarray:
-    """The upright square of an image; its border is repeated outside."""
+    """The upright square of an image; its border is repeated outside.
+
+    Of a far larger square than the crop, evenly spaced rows and columns are taken.
+    """
     side = int(crop.side)
     left, top = (round(middle - side / 2) for middle in crop.centre)
     window = _window(image, left, top, left + side, top + side)
+    height, width = image.shape[:2]
+    if side > FAR_LARGER * crop.size:
+        count = FAR_LARGER // 2 * crop.size
+        places = ((np.arange(count) + 0.5) * (side / count)).astype(int)
+        rows, columns = (top + places).clip(0, height - 1), (left + places).clip(0, width - 1)
+        return image[rows[:, None], columns]
     if window.shape[:2] == (side, side):
         return window
-    height, width = image.shape[:2]
     return cv2.copyMakeBorder(
         window,
         max(-top, 0),

@@ -1,10 +1,11 @@
 """Patches around points, cut with NumPy as the layer ``PatchExtractor`` does with TensorFlow."""
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 # Far outside any image, yet safe to convert to an integer.
 FAR = 1e6
+# Every pixel of every patch is copied.
+INSIDE = np.ones((1, 1, 1, 1), bool)
 
 
 def cut_patches(
@@ -24,13 +25,16 @@ def cut_patches(
         (M, p, p, C) of the image's dtype, and (M, p, p, 1) bool, or all of them True as (1, 1, 1,
         1): where it was copied.
     """
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     # NaN is far outside, too.
     starts = np.fmin(np.fmax(centres - size // 2, -FAR), FAR).astype(np.intp)
-    y, x = starts[:, 0], starts[:, 1]
-    if starts.min() > 0 and y.max() <= height - size and x.max() <= width - size:
-        windows = sliding_window_view(pixels, (size, size), axis=(0, 1))
-        return windows[y, x].transpose(0, 2, 3, 1), np.ones((1, 1, 1, 1), bool)
+    y, x = starts.T
+    if starts.min() > 0 and starts.max() <= min(height, width) - size:
+        pixels = np.ascontiguousarray(pixels)
+        # A view of the windows at all places; ``sliding_window_view`` takes as long as the rest.
+        shape = (height - size + 1, width - size + 1, size, size, channels)
+        strides = pixels.strides[:2] + pixels.strides
+        return np.ndarray(shape, pixels.dtype, pixels, strides=strides)[y, x], INSIDE
     offsets = np.arange(size)
     rows, columns = y[:, None] + offsets, x[:, None] + offsets
     copied = ((rows > 0) & (rows < height))[:, :, None] & ((columns > 0) & (columns < width))[

@@ -1,14 +1,18 @@
 """The benchmark measures what it says; how long anything takes is not tested."""
 
+import sys
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import tiny
 
+from musica.alignment.aligner import FaceAligner
+from musica.benchmarks import end_to_end
 from musica.benchmarks.benchmark import BenchmarkConfig, benchmark
 from musica.benchmarks.inference_speed import HEADER
 from musica.errors import InputError
+from musica.evaluation import metrics
 from musica.formats.export import ExportConfig, export
 from musica.geometry import crops
 from musica.jobs import inference
@@ -39,20 +43,60 @@ def test_every_way_gets_its_rows(keys, capsys):
     benchmark(BenchmarkConfig(**keys, batches=[1, 2], threads=[1], rounds=1, against=against))
     lines = capsys.readouterr().out.splitlines()
     assert tuple(lines[:2]) == HEADER
+    aligner = FaceAligner.load(keys["lite_file"])
+    truth, tasks = inference.builtin_truth(), inference.builtin_tasks()
+    expected = {
+        f"{count}.00": 100
+        * np.mean(
+            [
+                metrics.nme(
+                    aligner.align(task.image, task.box, iterations=count).landmarks,
+                    truth[task.name],
+                )
+                for task in tasks
+            ]
+        )
+        for count in (1, 3)
+    }
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
     assert len(rows) == 16 + len(against)
     names = ["LiteRT", "TensorFlow", "TensorFlow, XLA", "TensorFlow, eager"]
     assert [row[:4] for row in rows[:16]] == [
         [name, "1", batch, quits] for name in names for batch in "12" for quits in ("yes", "no")
     ]
-    assert rows[0][6] == "1.00"
-    for *_, quits, whole, p95, ratio, preprocessing, network, iterations in rows[:16]:
-        assert 0 < float(whole) <= float(p95) and float(ratio) > 0
+    assert rows[0][7] == "1.00"
+    for *_, quits, whole, median, p95, ratio, preprocessing, network, iterations, nme in rows[:16]:
+        assert float(whole) > 0 and 0 < float(median) <= float(p95) and float(ratio) > 0
+        assert float(nme) == pytest.approx(expected[iterations], rel=0.01)
         assert float(iterations) == (1 if quits == "yes" else 3)
         assert (quits == "yes") == (network == "") == (preprocessing == "")
-    for name, _, batch, quits, whole, _, ratio, preprocessing, network, iterations in rows[16:]:
-        assert (name, batch, quits, preprocessing, iterations) == ("mediapipe", "1", "", "", "")
+    for name, _, batch, quits, whole, _, _, ratio, preprocessing, network, none, nme in rows[16:]:
+        assert (name, batch, quits, preprocessing, none) == ("mediapipe", "1", "", "", "")
         assert float(network) > 0 and float(whole) > 0 and float(ratio) > 0
+        assert 0 < float(nme) < 12
+
+
+def test_a_folder_is_measured_beside_another_program(tmp_path, capsys):
+    picture = next(iter(inference.builtin_tasks())).image
+    for name in "ab":
+        (tmp_path / f"{name}{picture.suffix}").write_bytes(picture.read_bytes())
+    program = f"{sys.executable} -c pass {{source}} {{results}}"
+    keys = {"folder": str(tmp_path), "threads": [1], "rounds": 1}
+    benchmark(BenchmarkConfig(**keys, commands=[program]))
+    lines = capsys.readouterr().out.splitlines()
+    assert tuple(lines[:2]) == end_to_end.HEADER
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+    names = ["musica-inference", "musica-inference, one picture", program]
+    assert [row[:3] for row in rows] == [
+        [names[0], "1", "2"],
+        [names[1], "1", "1"],
+        [program, "1", "2"],
+    ]
+    assert all(float(cell) >= 0 for row in rows for cell in row[3:])
+    assert rows[0][-1] == "1.00" and float(rows[2][-1]) < 1
+    failing = f"{sys.executable} -c 'raise SystemExit(\"no way\")'"
+    with pytest.raises(InputError, match="failed: no way"):
+        benchmark(BenchmarkConfig(**keys, commands=[failing]))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +105,8 @@ def test_every_way_gets_its_rows(keys, capsys):
         ({"rounds": 0}, "rounds must be at least 1"),
         ({"threads": []}, "threads must be at least 1"),
         ({"against": ["nobody"]}, "against must be dlib or mediapipe"),
+        ({"runners": ["nobody"]}, "runners must be litert or tensorflow or xla or eager"),
+        ({"folder": "tests/nowhere"}, "nowhere"),
     ],
 )
 def test_bad_keys_are_refused(keys, values, message):

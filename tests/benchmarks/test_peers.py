@@ -28,6 +28,10 @@ def test_they_find_the_face(name, needs, ours, theirs, face):
     truth = inference.builtin_truth()[face]
     task = next(task for task in inference.builtin_tasks() if task.name == face)
     box = crops.bounding_box(truth)
-    found = peers.PEERS[name]().align(read_image(task.image), box)
+    peer = peers.PEERS[name]()
+    found = peer.align(read_image(task.image), box)
     distances = np.linalg.norm(found[list(theirs)] - truth[list(ours)], axis=1)
-    assert distances.mean() < 0.12 * np.linalg.norm(truth[36] - truth[45])
+    eyes = np.linalg.norm(truth[36] - truth[45])
+    assert distances.mean() < 0.12 * eyes
+    as_68 = np.linalg.norm(peer.as_68(found) - truth, axis=1)
+    assert as_68.mean() < 0.15 * eyes and as_68.max() < 0.5 * eyes

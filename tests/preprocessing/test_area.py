@@ -1,5 +1,7 @@
 """The area pyramid: features stay where the matrix says, at every size, level and roll."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,34 @@ def test_features_lie_where_the_matrix_says(face, roll):
             found = np.array([(weight * y).sum(), (weight * x).sum()]) / weight.sum()
             # The eyes of such a face are 80 crop pixels apart: 0.1 crop pixels are 0.12 %.
             assert np.abs(found - point).max() * 2**level < 0.1
+
+
+def test_a_huge_square_costs_little_memory():
+    image = np.full((60, 80, 3), 90, np.uint8)
+    image[:, 40:] = 10
+    crop = square_crops.square_crop((-4000, -4000, 4079, 4059))
+    tracemalloc.start()
+    try:
+        pixels = AreaPyramid(image, crop).pixels(0)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert (pixels[:, :110] == 90).all() and (pixels[:, -110:] == 10).all()
+
+
+@pytest.mark.parametrize("face", [1000, 1160])  # on both sides of the limit
+def test_a_far_larger_square_is_thinned_out_evenly(face):
+    side = round(1.3 * face)
+    y, x = np.mgrid[:side, :side]
+    image = np.rint(255 * (x + 2 * y) / (3 * side)).astype(np.uint8)
+    start = round(0.15 * face)
+    box = (start, start, start + face - 1, start + face - 1)
+    crop = square_crops.square_crop(box)
+    pixels = AreaPyramid(image, crop).pixels(0).astype(float)
+    rows, columns = np.mgrid[40:190, 40:190]
+    points = crop.to_image(np.stack([rows, columns], axis=-1) + 0.5)
+    expected = 255 * (points[..., 1] + 2 * points[..., 0]) / (3 * side)
+    assert np.abs(pixels[40:190, 40:190] - expected).max() < 1
 
 
 def test_levels_do_not_depend_on_which_is_looked_at_first():

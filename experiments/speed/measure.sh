@@ -1,0 +1,34 @@
+#!/bin/sh
+# Measures everything on README.md's table: sh measure.sh DATA WORK [PYTHON_WITH_MEDIAPIPE]
+# DATA has images/, bb/ and lists/ of 68-point faces; WORK gets photos, a video and results.
+set -e
+data=$1 work=$2 mediapipe=$3
+here=$(dirname "$0")
+folders="--image_dir=$data/images --bb_root=$data/bb"
+rounds=${ROUNDS:-40}
+[ -d "$work/photos" ] ||
+    python "$here/photos.py" $folders --lists="$data/lists/helen_train.txt" --output="$work"
+for set in helen_dev aflw80_dev; do
+    echo "## One face and 64, $set"
+    musica-benchmark --rounds="$rounds" --threads=1 --batches=1,64 --runners=litert \
+        --against=dlib,mediapipe $folders --train_filenames="$data/lists/$set.txt"
+done
+echo "## Folder"
+peers="python $here/peer_folder.py dlib {source} {results}"
+[ -z "$mediapipe" ] || peers="$mediapipe $here/peer_folder.py mediapipe {source} {results},$peers"
+musica-benchmark --folder="$work/photos" --threads=1,2 --rounds=3 --commands="$peers"
+musica-inference "$work/photos" --resDir="$work/found" --noskip_existing
+python "$here/photos.py" --output="$work" --results="$work/found"
+echo "## Video"
+musica-benchmark --video="$work/face.mp4" --threads=1 --rounds=3
+echo "## Start and memory"
+photo=$(ls "$work"/photos/*.jpg | head -1)
+python "$here/measure_runner.py" --image="$photo" --box=600,300,900,600
+for module in sys numpy musica musica.alignment.aligner; do
+    python -c "import subprocess, sys, time; times = []
+for _ in range(9):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, '-c', 'import $module'], check=True)
+    times.append(time.perf_counter() - start)
+print('import $module:', round(1000 * min(times)), 'ms')"
+done
