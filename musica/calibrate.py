@@ -9,8 +9,11 @@ trained on, or all that looks too good.
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.jobs.calibration import CalibrateConfig, calibrate
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.jobs.calibration import CalibrateConfig, calibrate
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,8 +7,11 @@ all its iterations, and as many as each face needs. The table is printed and wri
 
 from collections.abc import Sequence
 
-from musica.benchmarks.compare import CompareConfig, compare
-from musica.cli import command
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.benchmarks.compare import CompareConfig, compare
+    from musica.cli import command
 
 
 def main(argv: Sequence[str] | None = None) -> None:

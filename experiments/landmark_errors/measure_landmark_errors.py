@@ -34,7 +34,8 @@ def measure(config: MeasureConfig) -> None:
         InputError: the model is not calibrated for landmarks, or a list cannot be used.
     """
     require(config, "image_dir", "eval_filenames")
-    aligner = FaceAligner.load(config.checkpoint_file, effort=config.effort)
+    with command.quiet():
+        aligner = FaceAligner.load(config.checkpoint_file, effort=config.effort)
     if aligner.settings.landmark_profile is None:
         raise InputError(
             "the model tells no expected errors of landmarks: musica-calibrate fits it"
