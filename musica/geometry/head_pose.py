@@ -13,6 +13,8 @@ import numpy as np
 TABLES = Path(__file__).parents[1] / "weights"
 COLUMNS = ("x", "y", "depth", "weight")
 STEPS = 10
+# Of a turn in radians, and of the logarithm of the scale.
+LARGEST_STEP = 0.5
 
 
 class Pose(NamedTuple):
@@ -95,6 +97,9 @@ def turns_and_scales(points: np.ndarray, face: MeanFace) -> tuple[np.ndarray, np
     """
     shape = face.points - face.weights @ face.points
     points = points - (face.weights @ points)[:, None]
+    # In units of their own, since squares of very large numbers are infinite.
+    units = np.abs(points).max(axis=(1, 2))
+    points = points / np.where(units > 0, units, 1)[:, None, None]
     weighted = face.weights[:, None] * shape
     affine = points.mT @ weighted @ np.linalg.inv(shape.T @ weighted)
     left, stretches, right = np.linalg.svd(affine, full_matrices=False)
@@ -108,8 +113,9 @@ def turns_and_scales(points: np.ndarray, face: MeanFace) -> tuple[np.ndarray, np
         gaps = (points - placed[..., :2]) * np.sqrt(face.weights)[:, None]
         gaps = gaps.reshape(len(points), -1, 1)
         steps = (np.linalg.pinv(slopes.mT @ slopes) @ (slopes.mT @ gaps))[..., 0]
+        steps = np.clip(steps, -LARGEST_STEP, LARGEST_STEP)  # points that are no face diverge
         turns, scales = _turned(turns, steps[:, :3]), scales * np.exp(steps[:, 3])
-    return turns, scales
+    return turns, scales * units
 
 
 def _slopes(placed: np.ndarray) -> np.ndarray:

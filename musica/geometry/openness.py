@@ -30,25 +30,28 @@ def openness(landmarks: np.ndarray) -> Openness | None:
 
     Returns:
         The ratios; None if no scheme has N points, a landmark is not finite, or the corners of an
-        opening coincide.
+        opening coincide (a ratio is not finite).
     """
     scheme = SCHEMES.get(len(landmarks))
     if scheme is None or not np.isfinite(landmarks).all():
         return None
     right, left = scheme.eyes
     contours = [landmarks[list(part)] for part in (left, right, scheme.parts["inner mouth"])]
-    widths = [np.linalg.norm(contour[len(contour) // 2] - contour[0]) for contour in contours]
-    if not min(widths) > 0:
-        return None
-    heights = map(_height, contours)
-    return Openness(*(float(height / width) for height, width in zip(heights, widths, strict=True)))
+    with np.errstate(all="ignore"):
+        ratios = [_height(contour) / _width(contour) for contour in contours]
+    return Openness(*map(float, ratios)) if np.isfinite(ratios).all() else None
 
 
-def _height(contour: np.ndarray) -> float:
+def _width(contour: np.ndarray) -> np.floating:
+    """The distance of the corners of an opening; ``contour`` as for ``_height``."""
+    return np.linalg.norm(contour[len(contour) // 2] - contour[0])
+
+
+def _height(contour: np.ndarray) -> np.floating:
     """The mean height of an opening.
 
     Args:
         contour: (P, 2), P even, from a corner along one lid or lip to the other corner, and back.
     """
     half = len(contour) // 2
-    return float(np.linalg.norm(contour[1:half] - contour[:half:-1], axis=1).mean())
+    return np.linalg.norm(contour[1:half] - contour[:half:-1], axis=1).mean()
