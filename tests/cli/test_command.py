@@ -225,3 +225,16 @@ def test_an_interrupt_of_the_first_imports_is_one_line():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_switched_off_eager_mode_is_one_line():
+    code = (
+        "import tensorflow as tf, musica\n"
+        "tf.compat.v1.disable_eager_execution()\n"
+        "try:\n"
+        "    musica.load_model(runner='keras')\n"
+        "except musica.InputError as error:\n"
+        "    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("TensorFlow's eager mode is off") and done.returncode == 0
