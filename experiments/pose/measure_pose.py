@@ -5,6 +5,7 @@
 
 Known turns: residuals of the listed faces about the mean face are added to the mean face in random
 poses. Turned portraits: ``training/head_turn.py`` turns the portraits, about a depth of its own.
+Found landmarks: poses and openness of the shipped model's landmarks against those of the labels.
 Mirrored pairs: each listed picture and its mirror image are aligned; yaw and roll change sign.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musica.alignment.aligner import FaceAligner
+from musica import Face, FaceAligner
 from musica.cli import command
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option, require
@@ -54,7 +55,11 @@ def measure(config: MeasureConfig) -> None:
             f"turned by yaw {turn}: {yaws[:, 0].mean():.1f}; "
             f"by pitch {turn / 2:g}: {pitches[:, 1].mean():.1f}"
         )
-    pairs = mirrored_pairs(faces)
+    aligner = FaceAligner.load(str(points.shape[1]))
+    by_pose, by_openness = against_labels(faces, aligner)
+    print(f"poses of found and true landmarks, mean absolute difference: {_row(by_pose)}")
+    print("openness of left eye, right eye, mouth, mean absolute difference:", by_openness.round(3))
+    pairs = mirrored_pairs(faces, aligner)
     print(f"{len(pairs)} mirrored pairs, mean absolute difference: {_row(np.abs(pairs).mean(0))}")
 
 
@@ -94,9 +99,19 @@ def turned(faces: list[AnnotatedFace], **turn: float) -> np.ndarray:
     return np.array([HeadTurn(own.box, **still).forward(own.landmarks[:, ::-1]) for own in faces])
 
 
-def mirrored_pairs(faces: list[AnnotatedFace]) -> np.ndarray:
+def against_labels(
+    faces: list[AnnotatedFace], aligner: FaceAligner
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean absolute differences of pose (3,) and openness (3,) of found and true landmarks."""
+    found = [aligner.align(face.image, face.box) for face in faces]
+    true = [Face(face.landmarks, 0.0, 1, False) for face in faces]
+    poses = [np.subtract(a.pose, b.pose) for a, b in zip(found, true, strict=True)]
+    ratios = [np.subtract(a.openness, b.openness) for a, b in zip(found, true, strict=True)]
+    return np.abs(poses).mean(axis=0), np.abs(ratios).mean(axis=0)
+
+
+def mirrored_pairs(faces: list[AnnotatedFace], aligner: FaceAligner) -> np.ndarray:
     """Differences (F, 3) in degrees of the poses in pictures and in their mirror images."""
-    aligner = FaceAligner.load(str(len(faces[0].landmarks)))
     found = []
     for face in faces:
         image = image_files.read_image(face.image)
