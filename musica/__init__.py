@@ -8,6 +8,8 @@ It finds 68 (or 98) landmarks of a face and estimates their error:
     face = aligner.align("photo.jpg", box=(353, 281, 437, 380))
     face.landmarks                                     # (68, 2), (y, x) image pixels
     face.error_estimate, face.iterations, face.failed  # how sure it is, what it cost
+    face.expected_nme, face.landmark_errors            # what error that stands for, and where
+    face.pose.yaw, face.openness.mouth                 # where the head looks, what is open
 
     faces = aligner.align_batch(images, boxes, stop_threshold=0.05)
 

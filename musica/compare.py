@@ -7,8 +7,11 @@ each face needs. The table is printed and written as Markdown.
 
 from collections.abc import Sequence
 
-from musica.benchmarks.compare import CompareConfig, compare
-from musica.cli import command
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.benchmarks.compare import CompareConfig, compare
+    from musica.cli import command
 
 
 def main(argv: Sequence[str] | None = None) -> None:

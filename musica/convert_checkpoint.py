@@ -8,8 +8,11 @@ or the landmark scheme's.
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.formats.checkpoint import ConvertConfig, convert
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.formats.checkpoint import ConvertConfig, convert
 
 
 def main(argv: Sequence[str] | None = None) -> None:

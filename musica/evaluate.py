@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from musica.cli import command
-from musica.evaluation.evaluate import DataEntry, EvaluateConfig, evaluate
-from musica.jobs.inference import align_builtin_faces
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.evaluation.evaluate import DataEntry, EvaluateConfig, evaluate
+    from musica.jobs.inference import align_builtin_faces
 
 
 def evaluate_or_demonstrate(config: EvaluateConfig) -> bool:

@@ -7,8 +7,11 @@ TensorFlow SavedModel. Each can quit early: every iteration is called by itself.
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.formats.export import ExportConfig, export
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.formats.export import ExportConfig, export
 
 
 def main(argv: Sequence[str] | None = None) -> None:

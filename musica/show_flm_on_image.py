@@ -5,8 +5,11 @@ Every .pts file under ``estimated_dir`` is drawn on the image of the same relati
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.drawing.folder import ShowConfig, show
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.drawing.folder import ShowConfig, show
 
 
 def main(argv: Sequence[str] | None = None) -> None:

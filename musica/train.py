@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.training.configuration import TrainConfig, train
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.training.configuration import TrainConfig, train
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -6,8 +6,11 @@ needs ``pip install 'musica[video]'``, which adds the face detector.
 
 from collections.abc import Sequence
 
-from musica.cli import command
-from musica.jobs.video import VideoConfig, track_videos
+from musica.cli.interruption import interruptible_imports
+
+with interruptible_imports():
+    from musica.cli import command
+    from musica.jobs.video import VideoConfig, track_videos
 
 
 def main(argv: Sequence[str] | None = None) -> None:

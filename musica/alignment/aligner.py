@@ -228,7 +228,9 @@ class FaceAligner:
         failed = is_last and fail is not None and not estimate <= fail
         calibration = self.settings.calibration
         expected = None if calibration is None else float(np.interp(estimate, *calibration[k]))
-        return Face(points, estimate, k + 1, failed, expected, self.model.multiply_adds[k])
+        profile = self.settings.landmark_profile
+        shares = None if expected is None or profile is None else expected * np.array(profile[k])
+        return Face(points, estimate, k + 1, failed, expected, self.model.multiply_adds[k], shares)
 
     def _turned(self, face: PreparedFace, found: Face) -> PreparedFace | None:
         """The face prepared for a second alignment; None: there is none."""

@@ -1,9 +1,12 @@
 """What is known of a face, before and after it is aligned."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from musica.geometry.head_pose import Pose, head_pose
+from musica.geometry.openness import Openness, openness
 from musica.preprocessing.preprocessor import Crop, Pyramid
 
 
@@ -20,6 +23,14 @@ class Face:
             corners: the mean error of faces with such an estimate after as many iterations; None
             if the model is not calibrated.
         multiply_adds: what all that cost.
+        landmark_errors: (N,) float64, the expected error of every landmark, on the scale of
+            ``expected_nme``, which is their mean; None if the model is not calibrated for it.
+
+    Computed when they are asked for first:
+        pose: yaw, pitch and roll in degrees (``geometry.head_pose.Pose``); None if the landmarks
+            are neither 68 nor 98, or not finite.
+        openness: of the eyes and the mouth, heights over widths (``geometry.openness.Openness``);
+            None as for ``pose``.
     """
 
     landmarks: np.ndarray
@@ -28,6 +39,17 @@ class Face:
     failed: bool
     expected_nme: float | None = None
     multiply_adds: int = 0
+    landmark_errors: np.ndarray | None = None
+
+    @cached_property
+    def pose(self) -> Pose | None:
+        """The pose of the head."""
+        return head_pose(self.landmarks)
+
+    @cached_property
+    def openness(self) -> Openness | None:
+        """How far eyes and mouth are open."""
+        return openness(self.landmarks)
 
     def as_xy(self) -> np.ndarray:
         """The landmarks as (N, 2) float64 (x, y) image pixels, 0-based."""

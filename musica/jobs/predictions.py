@@ -10,6 +10,7 @@ import numpy as np
 
 from musica.alignment.face import Face
 from musica.files import table_files, writing
+from musica.jobs import face_values
 from musica.jobs.tasks import Task
 
 # The last column of a row is one of these; otherwise the row was cut off.
@@ -25,12 +26,12 @@ class Predictions:
 
     Args:
         folder: the results' folder.
-        suffix: the suffix of the landmark files.
+        suffix: the suffix of the landmark files: .pts, .ljson or .json (``face_values.as_json``).
     """
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("image", "face", "landmarks", "x0", "y0", "x1", "y1"),
-        *("error_estimate", "expected_nme", "iterations", "multiply_adds", "failed"),
+        *face_values.COLUMNS,
     )
 
     def __init__(self, folder: Path, suffix: str) -> None:
@@ -76,9 +77,7 @@ class Predictions:
             [
                 *(task.image, index + 1, task.face_name(index) + self.suffix),
                 *(f"{corner:.2f}" for corner in box),
-                f"{face.error_estimate:.8g}",
-                "" if face.expected_nme is None else f"{face.expected_nme:.8g}",
-                *(face.iterations, face.multiply_adds, int(face.failed)),
+                *face_values.cells(face),
             ]
             for index, (box, face) in enumerate(zip(boxes, faces, strict=True))
         ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from musica.alignment.aligner import FaceAligner
 from musica.alignment.face import PreparedFace
+from musica.cli.progress import progress_bar
 from musica.errors import InputError, one_line
 from musica.evaluation import metrics
 from musica.files import image_files
@@ -63,26 +64,25 @@ def record(
     Raises:
         InputError: no face is usable, or an estimate is not finite.
     """
-    import keras
-
-    bar = keras.utils.Progbar(len(faces), unit_name="face", verbose=int(sys.stdout.isatty()))
     parts, owners = [], []
     count = max(1, batch_size // (1 + noisy_boxes))
-    for start in range(0, len(faces), count):
-        listed = enumerate(faces[start : start + count], start)
-        views = [view for pair in listed for view in _views(aligner, *pair, noisy_boxes)]
-        if views:
-            parts.append(_run(aligner, views))
-            owners += [view.place for view in views]
-        bar.add(min(count, len(faces) - start))
+    with progress_bar(len(faces), "face") as bar:
+        for start in range(0, len(faces), count):
+            listed = enumerate(faces[start : start + count], start)
+            views = [view for pair in listed for view in _views(aligner, *pair, noisy_boxes)]
+            if views:
+                parts.append(_run(aligner, views))
+                owners += [view.place for view in views]
+            bar.update(min(count, len(faces) - start))
     if not parts:
         raise InputError("no face is usable")
-    errors, estimates, gains, hidden = (np.concatenate(part) for part in zip(*parts, strict=True))
+    points, estimates, gains, hidden = (np.concatenate(part) for part in zip(*parts, strict=True))
+    errors = points.mean(axis=2)
     if not (np.isfinite(errors).all() and np.isfinite(estimates).all()):
         raise InputError("the model's landmarks or estimates are not all finite")
     predicts = np.isfinite(gains).all()
     measured = Measurements(
-        errors, estimates, aligner.model.multiply_adds, gains if predicts else None
+        errors, estimates, aligner.model.multiply_adds, gains if predicts else None, points
     )
     return Recording(measured, hidden, np.array(owners))
 
@@ -108,8 +108,8 @@ def _run(aligner: FaceAligner, views: Sequence[View]) -> tuple[np.ndarray, ...]:
     """Runs all iterations of B views.
 
     Returns:
-        (B, K) errors, (B, K) estimates, (B, K - 1) gains, NaN where they are not predicted, and
-        (B, K - 1, H) hidden states.
+        (B, K, N) errors of landmarks, (B, K) estimates, (B, K - 1) gains, NaN where they are not
+        predicted, and (B, K - 1, H) hidden states.
     """
     pyramids = [view.face.pyramid for view in views]
     initial = np.array([view.face.initial for view in views])
@@ -119,10 +119,13 @@ def _run(aligner: FaceAligner, views: Sequence[View]) -> tuple[np.ndarray, ...]:
     for k in range(len(aligner.settings.levels)):
         results.append(aligner.runner.iterate(k, pyramids, initial, state))
         state = results[-1].state
+    distances = metrics.normalising_distance(truth)[:, None]
     unknown = np.full(len(views), np.nan)
     gains = [unknown if own.gains is None else own.gains for own in results[:-1]]
     return (
-        np.stack([metrics.nme(own.landmarks, truth) for own in results], axis=1),
+        np.stack(
+            [metrics.point_errors(own.landmarks, truth) / distances for own in results], axis=1
+        ),
         np.stack([own.errors for own in results], axis=1).astype(np.float64),
         np.stack(gains, axis=1).astype(np.float64),
         np.stack([own.state.hidden for own in results[:-1]], axis=1),

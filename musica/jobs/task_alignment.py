@@ -21,6 +21,8 @@ from musica.alignment.options import Options
 from musica.cli.progress import progress_bar
 from musica.errors import InputError, one_line
 from musica.files import image_files, landmark_files
+from musica.files.writing import write_text
+from musica.jobs.face_values import as_json
 from musica.jobs.predictions import Predictions
 from musica.jobs.tasks import Task
 
@@ -98,9 +100,9 @@ def align_tasks(
 ) -> Summary:
     """Aligns faces and writes, for each picture, its results and then its rows of the table.
 
-    The results of the first face are ``<name>.pts`` (or .ljson) and ``<name>.txt``; the next face
-    is called ``<name>_face2``, and so on. A picture that cannot be used is named on stderr, counted
-    and skipped.
+    The results of the first face are ``<name>.pts`` (or .ljson, .json) and ``<name>.txt``; the next
+    face is called ``<name>_face2``, and so on. A picture that cannot be used is named on stderr,
+    counted and skipped.
 
     PORT: the .txt holds the face's own estimate, of the iteration that was returned; the release
     writes iteration 1's estimate of the last batch.
@@ -208,7 +210,11 @@ def _write(predictions: Predictions, picture: Picture, draw: Draw | None) -> Non
     task, faces, folder = picture.task, picture.faces, predictions.folder
     for index, face in enumerate(faces):
         path = folder / task.face_name(index)
-        landmark_files.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)
+        if predictions.suffix == ".json":
+            text = as_json(face, str(task.image), picture.boxes[index])
+            write_text(f"{path}.json", text)
+        else:
+            landmark_files.write_landmarks(f"{path}{predictions.suffix}", face.landmarks)
         if np.isfinite(face.error_estimate):  # MDM estimates no error
             landmark_files.write_estimate(f"{path}.txt", face.error_estimate)
     if draw is not None and picture.image is not None:

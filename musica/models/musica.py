@@ -55,6 +55,7 @@ class MuSiCa(keras.Model):
         efforts: named settings of the stop rule.
         fail_threshold: T_f; None never fails.
         calibration: the NMEs that estimates stand for.
+        landmark_profile: the shares of the landmarks in the NME.
 
     Attributes:
         settings: the model's ``ModelSettings``.
@@ -105,6 +106,7 @@ class MuSiCa(keras.Model):
         efforts: Sequence[Mapping[str, Any]] = (),
         fail_threshold: float | None = None,
         calibration: Any = None,
+        landmark_profile: Any = None,
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
@@ -126,6 +128,7 @@ class MuSiCa(keras.Model):
             efforts,  # type: ignore[arg-type]
             fail_threshold,
             calibration,
+            landmark_profile,
         )
         self.filters = filters
         self.use_attention = use_attention

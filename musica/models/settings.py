@@ -44,6 +44,8 @@ class ModelSettings:
         fail_threshold: T_f, a face failed when its last estimate is above; None never fails.
         calibration: for each iteration, ascending estimates and the NMEs that are expected at them;
             None: not calibrated.
+        landmark_profile: for each iteration, the mean error of each of the N landmarks over the
+            mean of all; None: not calibrated.
 
     Raises:
         InputError: a value cannot be a model's.
@@ -63,6 +65,7 @@ class ModelSettings:
     efforts: tuple[Mapping[str, Any], ...] = ()
     fail_threshold: float | None = None
     calibration: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] | None = None
+    landmark_profile: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -134,6 +137,9 @@ class ModelSettings:
             yield "fail_threshold", "must be a number"
         if not _is_calibration(self.calibration, count):
             yield "calibration", f"must be {count} pairs of ascending estimates and NMEs"
+        shares = self.landmark_profile
+        if not _is_table(shares, count, self.landmark_count) or min(map(min, shares or [[0]])) < 0:
+            yield "landmark_profile", f"must be {count} times {self.landmark_count} shares"
 
 
 def _frozen(value: Any) -> Any:

@@ -59,6 +59,19 @@ def calibration_knots(errors: np.ndarray, estimates: np.ndarray) -> list[list[fl
     return [merged.tolist(), fit.x[starts].tolist()]
 
 
+def landmark_profile(point_errors: np.ndarray) -> list[list[float]]:
+    """The mean error of every landmark over the mean of all landmarks, for each iteration.
+
+    Args:
+        point_errors: (F, K, N) errors of the landmarks, fractions as NMEs.
+
+    Returns:
+        K lists of N shares, whose mean is 1.
+    """
+    means = point_errors.mean(axis=0)
+    return (means / np.maximum(means.mean(axis=1, keepdims=True), 1e-12)).tolist()
+
+
 def threshold_for(nme: float, calibration: Sequence[Sequence[Sequence[float]]]) -> float | None:
     """The stop threshold below which the expected NME of a face is below ``nme``.
 

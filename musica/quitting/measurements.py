@@ -21,12 +21,15 @@ class Measurements:
         estimates: (V, K) the model's own, on the scale of ``losses.l1_error``.
         multiply_adds: (K,) of a face after each iteration.
         gains: (V, K - 1) predicted gains, or None if the model predicts none.
+        point_errors: (V, K, N) errors of the landmarks, fractions like ``errors``, which are their
+            means; None if they were not recorded.
     """
 
     errors: np.ndarray
     estimates: np.ndarray
     multiply_adds: Sequence[int]
     gains: np.ndarray | None = None
+    point_errors: np.ndarray | None = None
 
     @property
     def score(self) -> str:
@@ -72,6 +75,7 @@ def summarise(measured: Measurements, failure_nme: float) -> dict:
     errors, own = measured.errors, measured.estimates
     knots = [estimates.calibration_knots(*pair) for pair in zip(errors.T, own.T, strict=True)]
     efforts = thresholds.choose_efforts(measured.curves[measured.score])
+    points = measured.point_errors
     return {
         "views": len(errors),
         "nme": errors.mean(axis=0).tolist(),
@@ -89,6 +93,7 @@ def summarise(measured: Measurements, failure_nme: float) -> dict:
             str(nme): estimates.threshold_for(nme, knots) for nme in EXPECTED_NMES
         },
         "calibration": knots,
+        "landmark_profile": None if points is None else estimates.landmark_profile(points),
     }
 
 

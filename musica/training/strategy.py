@@ -4,8 +4,12 @@ A step sees the same faces as on one device, each replica its part of the batch,
 means over the whole batch: the number of devices changes the speed, not the result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any
 
 import keras
@@ -35,11 +39,33 @@ def create(name: str) -> tf.distribute.Strategy:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     try:
-        if not tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().jobs:
+        jobs = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
+        if not jobs:
             raise ValueError("it names no cluster")
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with _waiting(chain.from_iterable(jobs.values())):
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except (AttributeError, TypeError, ValueError) as error:  # whatever wrong JSON leads to
         raise InputError(f"strategy multi_worker needs a valid TF_CONFIG: {error}") from error
+
+
+@contextmanager
+def _waiting(workers: Iterable[str]) -> Iterator[None]:
+    """Names the workers that TensorFlow waits for, and lets Ctrl-C end the wait.
+
+    TensorFlow keeps the GIL meanwhile, so no handler in Python would run: the system's does.
+    """
+    print(
+        f"waiting for all workers of TF_CONFIG: {', '.join(workers)}", file=sys.stderr, flush=True
+    )
+    handler = signal.getsignal(signal.SIGINT)
+    heeds = threading.current_thread() is threading.main_thread() and callable(handler)
+    if heeds:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if heeds:
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from musica.cli import config as configuration
+from musica.cli.streams import prepare_streams
 from musica.files import annotated_faces
 from musica.files.annotated_faces import AnnotatedFace
 from musica.models.mdm import MDM
@@ -45,6 +46,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
         InputError: the configuration, the data, a diverging loss or a lost worker ends it.
     """
     checks.check(config)
+    prepare_streams()
     strategy = distribution.create(config.strategy)
     keras.utils.set_random_seed(config.seed)
     folder = Path(config.train_dir)

@@ -36,6 +36,8 @@ def model():
         stop_threshold=0.01,
         fail_threshold=2.0,
         predicts_gain=True,
+        calibration=[[[0.1], [0.04]]] * 4,
+        landmark_profile=np.linspace([0] * 4, [2] * 4, 68).T,
     )
 
 
@@ -129,6 +131,7 @@ def test_aligner_quits_and_flags_as_with_keras(paths):
         expected = keras.align(image, box, **options)
         assert (found.iterations, found.failed) == (expected.iterations, expected.failed)
         assert found.error_estimate == pytest.approx(expected.error_estimate, abs=0.2)
+        np.testing.assert_allclose(found.landmark_errors, 0.04 * np.linspace(0, 2, 68))
     first, second = lite.align_batch([image] * 2, [box] * 2)
     np.testing.assert_array_equal(first.landmarks, second.landmarks)
 

@@ -213,3 +213,30 @@ def test_another_backend_of_keras_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(InputError, match=r"Keras cannot be imported \(.*KERAS_BACKEND=tensorflow$"):
         musica.load_model(runner="keras")
+
+
+def test_an_interrupt_of_the_first_imports_is_one_line():
+    code = (
+        "import runpy, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'musica.jobs':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "runpy.run_module('musica.inference', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_switched_off_eager_mode_is_one_line():
+    code = (
+        "import tensorflow as tf, musica\n"
+        "tf.compat.v1.disable_eager_execution()\n"
+        "try:\n"
+        "    musica.load_model(runner='keras')\n"
+        "except musica.InputError as error:\n"
+        "    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("TensorFlow's eager mode is off") and done.returncode == 0

@@ -71,9 +71,10 @@ def kinds(slow: bool | None = None) -> dict:
     import hostile_models
     import hostile_oddities
     import hostile_pictures
+    import hostile_programs
     import hostile_videos
 
-    rooms = hostile, hostile_pictures, hostile_oddities, hostile_videos
+    rooms = hostile, hostile_pictures, hostile_oddities, hostile_programs, hostile_videos
     quick = {kind: make for room in rooms for kind, make in room.KINDS.items()}
     return {**({} if slow else quick), **({} if slow is False else hostile_models.KINDS)}
 

@@ -311,6 +311,9 @@ def description():
         ("reference_shape", [[0, float("inf")]] * 68),
         ("calibration", [[[1.0], [2.0, 3.0]]] * 3),
         ("calibration", {}),
+        ("landmark_profile", [[1.0] * 67] * 3),
+        ("landmark_profile", [[-1.0] * 68] * 3),
+        ("landmark_profile", []),
     ],
 )
 def test_impossible_settings_of_models_are_refused(name, value):

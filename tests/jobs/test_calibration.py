@@ -77,6 +77,7 @@ def test_measurements_equal_the_aligners_results(folder, measured):
         np.testing.assert_allclose(measured.estimates[:, k], estimates, atol=1e-4)
         np.testing.assert_allclose(measured.errors[:, k], errors, rtol=1e-3)
         assert all(face.expected_nme is None for face in found)
+        assert all(face.landmark_errors is None for face in found)
 
 
 def test_noisy_boxes_are_further_views_of_the_same_faces(folder, measured):
@@ -123,11 +124,28 @@ def test_calibrated_model_does_what_was_promised(folder, measured, keys, tmp_pat
     for face in found:
         knots = summary["calibration"][face.iterations - 1]
         assert face.expected_nme == pytest.approx(np.interp(face.error_estimate, *knots))
+        assert face.landmark_errors.mean() == pytest.approx(face.expected_nme)
     complete, _ = aligned(aligner, folder, iterations=3)
     flagged = np.array([face.failed for face in complete])
     failed = measured.errors[:, -1] > failure_nme
     assert summary["detected"] == pytest.approx(flagged[failed].mean())
     assert summary["false_alarms"] == pytest.approx(flagged[~failed].mean())
+
+
+def test_the_expected_errors_of_landmarks_are_true_on_average(folder, measured, keys, tmp_path):
+    aligner, _ = calibrated(keys, tmp_path)
+    listed = annotated_faces.read_faces([folder / "list.txt"], folder)
+    distances = metrics.normalising_distance(np.array([face.landmarks for face in listed]))
+    for k in range(3):
+        found, _ = aligned(aligner, folder, iterations=k + 1)
+        pairs = zip(found, listed, distances, strict=True)
+        true = [
+            metrics.point_errors(face.landmarks, truth.landmarks) / distance
+            for face, truth, distance in pairs
+        ]
+        expected = [face.landmark_errors for face in found]
+        np.testing.assert_allclose(np.mean(expected, axis=0), np.mean(true, axis=0), rtol=1e-3)
+        assert np.std(expected[0]) > 0  # the landmarks differ
 
 
 def test_what_is_written(keys, measured, tmp_path):

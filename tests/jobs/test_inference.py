@@ -292,6 +292,40 @@ def test_every_face_in_a_folder(photos, capsys):
         assert row["multiply_adds"] == cost
 
 
+def test_all_that_is_known_of_a_face_as_columns_and_as_json(photos):
+    folder, keys, _ = photos
+    keys["checkpoint_file"] = str(calibrated(folder, keys["checkpoint_file"]))
+    inference.infer(InferenceConfig(**keys, format="json"))
+    loaded = aligner.FaceAligner.load(keys["checkpoint_file"])
+    row = table(folder)[0]
+    box = [float(row[corner]) for corner in ("x0", "y0", "x1", "y1")]
+    face = loaded.align(row["image"], box)
+    found = json.loads((folder / "results/a.json").read_text())
+    assert row["landmarks"] == "a.json" and found["image"] == row["image"]
+    np.testing.assert_allclose(found["box"], box)
+    np.testing.assert_allclose(found["landmarks"], face.as_xy(), atol=2e-3)
+    assert found["error_estimate"] == pytest.approx(face.error_estimate, rel=1e-4)
+    assert found["failed"] is False and found["iterations"] == face.iterations == 3
+    assert found["expected_nme"] == face.expected_nme == 0.04
+    assert found["pose"] == pytest.approx(face.pose._asdict(), abs=0.1)
+    assert found["openness"] == pytest.approx(face.openness._asdict(), abs=1e-2)
+    assert found["landmark_errors"] == pytest.approx(0.04 * np.linspace(0, 2, 68), abs=1e-5)
+    for name, value in {**found["pose"], **found["openness"]}.items():
+        column = name if name in row else f"{name}_openness"
+        assert float(row[column]) == pytest.approx(value, abs=0.01)
+    errors = [float(error) for error in row["landmark_errors"].split()]
+    np.testing.assert_allclose(errors, found["landmark_errors"], rtol=1e-3, atol=1e-5)
+
+
+def calibrated(folder, path):
+    """The model with expected errors: 4 %, the last landmark twice the mean, the first none."""
+    model = loading.load_musica(path)
+    shares = np.linspace(0, 2, 68)
+    model.change_settings(calibration=[[[0.1], [0.04]]] * 3, landmark_profile=[shares] * 3)
+    model.save(folder / "calibrated.keras")
+    return folder / "calibrated.keras"
+
+
 def test_what_is_left_out_of_a_folder_is_counted_and_named(photos, capsys):
     folder, keys, _ = photos
     (folder / "images/bad.png").unlink()
@@ -415,4 +449,4 @@ def test_an_unreadable_table_is_replaced(tmp_path, content):
     assert again.has(task, draw=False) and not again.has(task, draw=True)
     assert not again.has(Task("a", tmp_path / "another.jpg"), draw=False)
     line = (tmp_path / "predictions.csv").read_bytes().splitlines()[1]
-    assert line.endswith(b"a\xff.jpg,1,a.pts,1.00,2.00,3.00,4.50,0.5,0.25,2,99,1")
+    assert line.endswith(b"a\xff.jpg,1,a.pts,1.00,2.00,3.00,4.50,0.5,0.25,2,99,,,,,,,,1")

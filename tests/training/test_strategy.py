@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -157,6 +159,27 @@ def test_workers_without_a_shared_folder_are_refused():
 def test_a_lost_worker_is_named():
     with pytest.raises(InputError, match="another worker"), strategy.lost_workers_named():
         raise tf.errors.UnavailableError(None, None, "the following tasks are unhealthy")
+
+
+def test_workers_that_never_start_are_named_and_the_wait_can_be_interrupted():
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    task = {"type": "worker", "index": 1}
+    code = (
+        "import signal\n"
+        "from musica.cli.interruption import interruptible\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # shells may have it ignored
+        "with interruptible(True):\n"
+        "    from musica.training import strategy\n"
+        "    strategy.create('multi_worker')"
+    )
+    cluster = json.dumps({"cluster": {"worker": workers}, "task": task})
+    process = started(["-c", code], TF_CONFIG=cluster)
+    said = next(line for line in process.stderr if line.startswith("waiting for"))
+    assert said.endswith(f"TF_CONFIG: {', '.join(workers)}\n")
+    time.sleep(1)  # now it waits in TensorFlow
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
 
 
 @pytest.mark.parametrize("value", [None, "{}", "no JSON", "[]", '{"cluster": {"worker": []}}'])

@@ -293,7 +293,8 @@ def test_weights_that_are_not_finite_end_the_run():
         callback.on_epoch_end(0)
 
 
-def test_mdm_trains_a_step(tiny, tmp_path):
+def test_mdm_trains_a_step_without_a_standard_output(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
     keys = {**tiny, "model": "mdm", "loss": "normalised_rmse", "patch_size": 14, "max_steps": 1}
     config = TrainConfig(**{**keys, "eval_filenames": []}, train_dir=str(tmp_path))
     model = keras.models.load_model(trainer.train_and_evaluate(config))
