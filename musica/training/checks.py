@@ -1,5 +1,8 @@
 """Checks of a training configuration that its types cannot make."""
 
+import sys
+from pathlib import Path
+
 import keras
 
 from musica.cli.config import require
@@ -58,6 +61,19 @@ def check(config: TrainConfig) -> None:
             keras.initializers.get(config.initializer)
         except ValueError as error:
             raise InputError(f"initializer: Keras has none named {config.initializer!r}") from error
+
+
+def tell_of_release(folder: Path) -> None:
+    """Says on stderr that a run's folder holds a checkpoint of the release, which is left alone."""
+    names = sorted({path.name.split(".meta")[0] for path in folder.glob("model.ckpt-*[0-9].meta")})
+    names = names or sorted(path.name for path in folder.glob("model.ckpt-*[0-9]"))
+    if names:
+        print(
+            f"{folder} holds the release's {names[-1]}, from which this training does not go on: "
+            "convert it with musica-convert_checkpoint, and name the result as "
+            "pretrained_model_checkpoint_path",
+            file=sys.stderr,
+        )
 
 
 def _check_weights(key: str, weights: list[float], count: int) -> None:

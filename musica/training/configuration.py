@@ -70,7 +70,9 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     )
     cache_gigabytes: float = option(CACHE_GIGABYTES, "memory for images that were read")
     max_steps: int = option(100000, "steps of the run")
-    num_epochs: int | None = option(None, "at most so many passes over the training faces")
+    num_epochs: int | None = option(
+        None, "at most so many times the whole batches that the training faces fill"
+    )
     checkpoint_steps: int = option(300, "steps between checkpoints and validations")
     keep_checkpoints: int = option(0, "checkpoints that are kept; 0 keeps all")
     seed: int = option(0, "decides weights, order and augmentation")

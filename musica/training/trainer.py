@@ -48,6 +48,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     strategy = distribution.create(config.strategy)
     keras.utils.set_random_seed(config.seed)
     folder = Path(config.train_dir)
+    checks.tell_of_release(folder)
     faces, weights = _training_faces(config)
     with strategy.scope():
         training = build_training(config, faces)
@@ -98,10 +99,16 @@ def train_and_evaluate(config: TrainConfig) -> Path:
 
 
 def run_length(config: TrainConfig, faces: int) -> int:
-    """How many steps a run has that draws so many faces in an epoch."""
+    """How many steps a run has that draws so many faces in an epoch.
+
+    As in the release, an epoch is as many whole batches as the faces fill.
+
+    PORT: ``max_steps`` limits the run too, and an epoch has at least one step; the release reads
+    ``num_epochs`` alone, and does nothing if the faces fill no batch.
+    """
     if config.num_epochs is None:
         return config.max_steps
-    return min(config.max_steps, -(-config.num_epochs * faces // config.batch_size))
+    return min(config.max_steps, config.num_epochs * max(1, faces // config.batch_size))
 
 
 def epochs(config: TrainConfig, done: int, total: int) -> dict[str, int]:
