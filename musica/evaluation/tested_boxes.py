@@ -38,9 +38,9 @@ def check_boxes(folder: Path | str, truths: Iterable[tuple[str, np.ndarray]]) ->
     ]
     if sum(tight) > len(tight) / 2:
         raise InputError(
-            f"{folder}: {sum(tight)} of {len(tight)} faces were aligned in boxes drawn around their "
-            "true landmarks, which makes errors smaller; published numbers need found boxes: prepare "
-            "the data set with --boxes=official (WFLW), folder (MDM's boxes of 300W) or detector"
+            f"{folder}: {sum(tight)} of {len(tight)} faces were aligned in boxes drawn around "
+            "their true landmarks, which makes errors smaller; published numbers need found boxes: "
+            "prepare the data set with --boxes=official (WFLW), folder (MDM's, of 300W) or detector"
         )
 
 

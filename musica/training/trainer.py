@@ -68,7 +68,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
         callbacks += [checkpoints, history, *summaries(config, training)]
         verbose = 1 if sys.stdout.isatty() else 2
     if done < total:
-        samples = _samples(
+        samples = face_samples(
             config, cascade, faces, augmentation=config, seed=config.seed, weights=weights
         )
         with (
@@ -78,7 +78,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
                 config.batch_size,
                 range(done, total),
                 config.echo,
-                _workers(config),
+                worker_count(config),
             ) as data,
             validation_batches(config, cascade, strategy) as validation_data,
         ):
@@ -128,8 +128,8 @@ def validation_batches(
     """A context that gives the validation faces as batches, or None if there are none."""
     if not config.eval_filenames:
         return nullcontext()
-    samples = _samples(config, cascade, _read_faces(config, config.eval_filenames))
-    return distribution.batches(strategy, samples, config.batch_size, workers=_workers(config))
+    samples = face_samples(config, cascade, _read_faces(config, config.eval_filenames))
+    return distribution.batches(strategy, samples, config.batch_size, workers=worker_count(config))
 
 
 def summaries(config: TrainConfig, training: CascadeTraining) -> list[keras.callbacks.Callback]:
@@ -140,7 +140,7 @@ def summaries(config: TrainConfig, training: CascadeTraining) -> list[keras.call
     callbacks = [keras.callbacks.TensorBoard(config.tensorboard_dir, update_freq="epoch")]
     if config.eval_filenames:
         faces = _read_faces(config, config.eval_filenames)
-        samples = _samples(config, training.cascade, faces[: config.batch_size])
+        samples = face_samples(config, training.cascade, faces[: config.batch_size])
         batch = next(iter(Batches(samples, config.batch_size).dataset()))
         pictures = Path(config.tensorboard_dir) / "pictures"
         callbacks.append(Pictures(pictures, batch, training.face_error))
@@ -173,7 +173,7 @@ def _read_faces(
     )
 
 
-def _samples(
+def face_samples(
     config: TrainConfig, cascade: keras.Model, faces: Sequence[AnnotatedFace], **options: Any
 ) -> FaceSamples:
     """The faces as inputs of the model."""
@@ -189,7 +189,7 @@ def _samples(
     )
 
 
-def _workers(config: TrainConfig) -> int:
+def worker_count(config: TrainConfig) -> int:
     """How many processes prepare faces."""
     return core_count() if config.workers is None else config.workers
 
