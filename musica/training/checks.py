@@ -34,7 +34,7 @@ def check(config: TrainConfig) -> None:
     require(config, "train_dir", "image_dir", "train_filenames")
     choices = {
         "model": ("musica", "mdm"),
-        "preprocessing": tuple(PREPROCESSING),
+        "preprocessing": (*PREPROCESSING, "mdm"),
         "loss": tuple(losses.LOSSES),
         "learning_rate_schedule": ("staircase", "cosine"),
         "strategy": strategy.STRATEGIES,
@@ -47,6 +47,8 @@ def check(config: TrainConfig) -> None:
         value = getattr(config, key)
         if value is not None and value < smallest:
             raise InputError(f"{key} must be at least {smallest}")
+    if config.preprocessing == "mdm" and config.model != "mdm":
+        raise InputError("preprocessing mdm belongs to model mdm")
     if config.echo < 1 or config.batch_size % config.echo:
         raise InputError(f"echo must divide batch_size {config.batch_size}, not {config.echo}")
     if config.echo > 1 and config.strategy != "none":

@@ -44,9 +44,11 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     initializer: str = option("release", "release, or the name of a Keras initializer")
     box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
     margin: float = option(MARGIN, "margin of the crop, as a share of the box's sides")
-    preprocessing: str = option("release", "release, or area: antialiased squares")
+    preprocessing: str = option(
+        "release", "release, area (antialiased squares), or mdm (MDM as published)"
+    )
 
-    loss: str = option("l1", "l1 or normalised_rmse", any_case=True)
+    loss: str = option("l1", "l1, normalised_rmse, or nme (MDM's)", any_case=True)
     error_weight: float = option(0.05, "weight of the error estimate's loss")
     iteration_weights: list[float] = option(
         [], "weights of the iterations' losses (default: 1 each)"

@@ -29,6 +29,7 @@ from musica.training.callbacks import (
 from musica.training.cascade_training import CascadeTraining
 from musica.training.configuration import TrainConfig
 from musica.training.dataset import FaceSamples, epoch_length
+from musica.training.mdm_samples import MdmSamples
 
 
 @distribution.lost_workers_named()
@@ -177,9 +178,18 @@ def face_samples(
     config: TrainConfig, cascade: keras.Model, faces: Sequence[AnnotatedFace], **options: Any
 ) -> FaceSamples:
     """The faces as inputs of the model."""
+    reference_shape = np.array(cascade.settings.reference_shape)
+    if config.preprocessing == "mdm":
+        return MdmSamples(
+            faces,
+            reference_shape,
+            margin=config.margin,
+            cache_gigabytes=config.cache_gigabytes,
+            **options,
+        )
     return FaceSamples(
         faces,
-        np.array(cascade.settings.reference_shape),
+        reference_shape,
         levels=1 if isinstance(cascade, MDM) else max(config.levels) + 1,
         box_size=config.box_size,
         margin=config.margin,
