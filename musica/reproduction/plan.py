@@ -124,7 +124,7 @@ class Plan:
         command += [f"--checkpoint_file={self.model(name)}"]
         command += [f"--get_output_of_iteration={3 if is_mdm(name) else 2}"]
         product = results / (variant or "landmarks") / "predictions.csv"
-        infer = Stage("infer", name, tuple(command), product, after, variant)
+        infer = Stage("infer", name, tuple(command), product, after, variant, whole=False)
         scores = results / (f"{variant}_scores" if variant else "scores") / "metrics.json"
         command = [*self._command("evaluate", name, f"evaluate{suffix}")]
         return [

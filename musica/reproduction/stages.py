@@ -24,6 +24,8 @@ class Stage:
         product: the file or folder that is there when the stage has succeeded.
         after: the names of the stages whose results it reads.
         variant: tells stages of one kind and experiment apart.
+        whole: whether the product appears only when the command is done. Then status 1 means that
+            faces were left out, and named; otherwise that the stage failed.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Stage:
     product: Path
     after: tuple[str, ...] = ()
     variant: str = ""
+    whole: bool = True
 
     @property
     def name(self) -> str:
@@ -79,10 +82,9 @@ class Journal:
         places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
         done = subprocess.run([sys.executable, *stage.command], cwd=self._root, env=environment)
-        # Commands that leave faces out, and name them, end with status 1. Clocks of file systems
-        # are coarse.
+        # Clocks of file systems are coarse.
         fresh = stage.product.exists() and stage.product.stat().st_mtime > began - 2
-        if done.returncode not in (0, 1) or not fresh:
+        if done.returncode not in (0, int(stage.whole)) or not fresh:
             return None
         entry = {
             "command": list(stage.command),

@@ -62,6 +62,14 @@ def test_every_stage_is_a_command_that_exists(name, tmp_path):
     assert kinds == set(reproduce.KINDS)
 
 
+def test_subsets_without_a_list_are_left_out(tmp_path):
+    (tmp_path / "data/300w/lists").mkdir(parents=True)
+    (tmp_path / "data/300w/lists/300w_common.txt").write_text("a.png")
+    copy_configurations(ROOT, tmp_path, ("300w_68_17",))
+    copied = json.loads((tmp_path / "experiments/300w_68_17/evaluate.json").read_text())
+    assert [subset["name"] for subset in copied["subsets"]] == ["common"]
+
+
 def test_missing_archives_are_named_with_their_page(tmp_path):
     found = Available.of("300w", Path(archives(tmp_path / "a", "AFW", "ibug", "helen/testset")))
     assert found.parts == {"train", "test"}
@@ -100,11 +108,11 @@ def test_bad_keys(keys, message, tmp_path):
         reproduce.reproduce(ReproduceConfig(**{**needed, **keys}))
 
 
-def scripted(tmp_path, name, code, after=()):
+def scripted(tmp_path, name, code, after=(), **facts):
     """A stage whose command is a line of Python, which writes what it is named after."""
     product = tmp_path / name
     line = f"from pathlib import Path; p = Path({str(product)!r}); {code}"
-    return Stage(name, "", ("-c", line), product, after)
+    return Stage(name, "", ("-c", line), product, after, **facts)
 
 
 def test_stages_that_are_done_are_passed_over(tmp_path, capsys):
@@ -130,10 +138,11 @@ def test_a_stage_that_fails_leaves_out_what_needs_it(tmp_path, capfd):
         scripted(tmp_path, "prepare", "raise SystemExit(3)"),
         scripted(tmp_path, "train", "p.touch()", ("prepare",)),
         scripted(tmp_path, "faces_left_out", "p.touch(); raise SystemExit(1)"),
+        scripted(tmp_path, "begun", "p.touch(); raise SystemExit(1)", whole=False),
     ]
     object.__setattr__(plan, "stages", lambda: stages)
     journal = Journal(tmp_path / "stages", tmp_path)
-    assert reproduce._run(plan, stages, journal, ROOT) == ["prepare", "train"]
+    assert reproduce._run(plan, stages, journal, ROOT) == ["prepare", "train", "begun"]
     assert not stages[1].product.exists()
     assert journal.entry(stages[2])["status"] == 1
     assert "train: left out, since prepare failed" in capfd.readouterr().out
