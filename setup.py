@@ -18,6 +18,7 @@ COMMANDS = (
     "compare",
     "attention",
     "video",
+    "reproduce",
 )
 
 HERE = Path(__file__).parent

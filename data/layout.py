@@ -286,6 +286,8 @@ class _Boxes:
             box = face.box
         elif self.way == "folder":
             path = Path(self.folder, face.name).with_suffix(".pts")
+            if not path.is_file():  # 300W's "image_092 _01" is MDM's "image_092_01"
+                path = path.with_name(path.name.replace(" ", ""))
             box = landmark_files.read_box(path) if path.is_file() else None
         elif self.detector:
             found = self.detector.detect(pixels)

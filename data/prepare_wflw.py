@@ -1,7 +1,8 @@
 r"""Lays out WFLW: 7500 faces to train with, 2500 to test with, 98 points.
 
     python data/prepare_wflw.py --image_dir=WFLW_images \
-        --annotation_dir=WFLW_annotations/list_98pt_rect_attr_train_test --output=data/wflw
+        --annotation_dir=WFLW_annotations/list_98pt_rect_attr_train_test \
+        --output=data/wflw --boxes=official
 
 An image often holds several annotated faces. Each becomes ``wflw/<image>_<k>`` with a copy of the
 image (``--link``: a hard link, which takes no space). Lists: wflw_train, wflw_test, and the subsets

@@ -29,6 +29,7 @@ The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--he
     train, evaluate, calibrate, compare, attention, benchmark
     convert_checkpoint  reads the models of the 2021 release
     export              writes a model for TensorFlow, LiteRT or as a SavedModel
+    reproduce           the paper's experiments, from the archives to one page
 
 Where to look: ``musica.models`` holds the cascade of the paper and ``musica.layers`` its parts;
 ``musica.geometry`` and ``musica.preprocessing`` lead from a box to the model's input.

@@ -11,5 +11,6 @@ CONFIGS = {
     "benchmark": "BenchmarkConfig",
     "compare": "CompareConfig",
     "attention": "AttentionConfig",
+    "reproduce": "ReproduceConfig",
     "video": "VideoConfig",
 }

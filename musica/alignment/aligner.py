@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from musica.alignment.face import Face, PreparedFace
+from musica.alignment.mirroring import mean_face, mirrored
 from musica.alignment.options import Options, last_iteration, stop_rule
 from musica.alignment.realignment import better, roll_to_undo
 from musica.alignment.runner import Runner
 from musica.errors import InputError
 from musica.files.image_files import Picture, as_image
+from musica.geometry.landmarks import SCHEMES
 from musica.models.iteration import IterationState
 from musica.models.lite_model import LiteModel
 from musica.models.loading import load_model
@@ -70,6 +72,9 @@ class FaceAligner:
         self.effort = effort
         stop_rule({}, self.settings, effort)  # refuses an effort that the model does not have
         self._preprocessor = self.settings.preprocessor
+        self._mirror_order: Sequence[int] | None = None
+        if self._preprocessor.averages_mirrored and self.settings.landmark_count in SCHEMES:
+            self._mirror_order = SCHEMES[self.settings.landmark_count].mirror
         self._detector: FaceDetector | None = None
 
     def __reduce__(self) -> tuple:
@@ -151,7 +156,7 @@ class FaceAligner:
         Without its image, which may be large, a face is not aligned a second time.
         """
         pixels = as_image(image)
-        crop = self._preprocessor.crop(box, self.reference_shape, roll)
+        crop = self._preprocessor.crop(box, self.reference_shape, roll, pixels.shape)
         pyramid = self._preprocessor.pyramid(pixels, crop)
         initial = crop.initial_shape(self.reference_shape).astype(np.float32)
         if not keep_image:
@@ -174,6 +179,9 @@ class FaceAligner:
             InputError: an option cannot be used.
         """
         found = self._run(faces, options)
+        if self._mirror_order is not None:
+            others = [mirrored(face, self._mirror_order) for face in faces]
+            return list(map(mean_face, found, self._run(others, options)))
         if options.get("iterations") is not None or not options.get("realign", True):
             return found
         turned = {

@@ -139,7 +139,7 @@ def _methods(path: str) -> Iterator[Method]:
     # The first call compiles all iterations.
     aligner.align(np.zeros((64, 64), np.uint8), (16, 16, 47, 47), iterations=last)
     yield Method(name, aligner, last)
-    if aligner.model.settings.stop_threshold is not None:
+    if aligner.settings.stop_threshold is not None or aligner.settings.efforts:
         yield Method(f"{name}, quitting early", aligner, None)
 
 

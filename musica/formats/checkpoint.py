@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class ConvertConfig:
     """Keys of the command."""
 
-    checkpoint_file: str = option("", "the TensorFlow 1 checkpoint, without .index", path=True)
+    checkpoint_file: str = option(
+        "", "the TensorFlow 1 checkpoint, without .index, or a frozen graph (.pb)", path=True
+    )
     output: str = option("", "the .keras file to write", path=True)
     patch_indices: list[int] | None = option(
         None, "landmarks around which patches are cut; None: the scheme's, or all for MDM"
@@ -51,6 +53,8 @@ def convert(config: ConvertConfig) -> None:
     with replacing(config.output) as temporary:
         model.save(temporary)
     weights = "averaged" if config.averages else "raw"
+    if Path(config.checkpoint_file).suffix == ".pb":
+        weights = "frozen"
     settings = model.settings
     print(
         f"wrote {config.output}: {type(model).__name__} with {settings.landmark_count} landmarks, "

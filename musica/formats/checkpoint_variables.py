@@ -14,6 +14,9 @@ from musica.errors import InputError
 MAX_NUMBERS = 100_000_000
 _AVERAGE = "/ExponentialMovingAverage"
 _LAYER = r"(?:Conv|FC)(?:_\d+)?|convnet/conv_[12]|rnn/FC|rnn/pred"
+# A frozen graph may hold the model below a name of its own.
+_FROZEN = re.compile(rf"(?:[\w.-]+/)*?((?:{_LAYER})/(?:weights|biases))")
+MAX_GRAPH_BYTES = 1_000_000_000
 _VARIABLE = re.compile(rf"(?:{_LAYER})/(?:weights|biases)")
 
 Variables = Mapping[str, np.ndarray]
@@ -34,8 +37,10 @@ def read_checkpoint(
     """Reads the model's variables from a checkpoint, single file or .index and .data.
 
     Args:
-        path: the checkpoint; of an .index and .data pair the part before these suffixes.
-        averages: whether to read the moving average of each variable instead of its last value.
+        path: the checkpoint; of an .index and .data pair the part before these suffixes; or a
+            frozen graph (.pb), whose constants are the variables.
+        averages: whether to read the moving average of each variable instead of its last value; a
+            frozen graph has one value of each.
 
     Returns:
         name -> value, without the averages' suffix, and the training step or None.
@@ -45,6 +50,8 @@ def read_checkpoint(
     """
     import tensorflow as tf
 
+    if Path(path).suffix == ".pb":
+        return _read_frozen(Path(path)), None
     path = str(path).removesuffix(".index")
     if not Path(path).is_file() and not Path(f"{path}.index").is_file():
         raise InputError(f"{path}: no such checkpoint (neither this file nor one with .index)")
@@ -69,10 +76,49 @@ def read_checkpoint(
     if not variables:
         missing = "moving averages; try --noaverages" if averages else "raw weights; try --averages"
         raise InputError(f"{path}: holds no {missing}")
+    _check_finite(path, variables, suffix)
+    return variables, step
+
+
+def _check_finite(path: str, variables: Variables, suffix: str = "") -> None:
+    """Raises InputError if a variable does not hold finite numbers."""
     for name, value in variables.items():
         if value.dtype.kind != "f" or not np.isfinite(value).all():
             raise InputError(f"{path}: variable {name + suffix} does not hold finite numbers")
-    return variables, step
+
+
+def _read_frozen(path: Path) -> dict[str, np.ndarray]:
+    """Reads the model's variables from the constants of a frozen graph; nothing in it is run.
+
+    Raises:
+        InputError: the file is missing, too large, unreadable, or without such constants.
+    """
+    import tensorflow as tf
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such frozen graph")
+    if path.stat().st_size > MAX_GRAPH_BYTES:
+        raise InputError(f"{path}: too large for a frozen graph of the release or of MDM")
+    variables = {}
+    try:
+        graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+        for node in graph.node:
+            match = _FROZEN.fullmatch(node.name)
+            if match is None or node.op != "Const":
+                continue
+            tensor = node.attr["value"].tensor
+            sizes = [dimension.size for dimension in tensor.tensor_shape.dim]
+            if min(sizes, default=1) < 0 or math.prod(sizes) > MAX_NUMBERS:
+                raise InputError(f"{path}: declares a variable of {math.prod(sizes)} numbers")
+            variables[match[1]] = tf.make_ndarray(tensor)
+    except InputError:
+        raise
+    except Exception as error:  # protobuf and TensorFlow raise many kinds on a corrupted file
+        raise InputError(f"{path}: not a readable frozen graph") from error
+    if not variables:
+        raise InputError(f"{path}: holds no constants of the release's model or of MDM")
+    _check_finite(str(path), variables)
+    return variables
 
 
 def check_layers(variables: Variables, layers: list[str]) -> None:

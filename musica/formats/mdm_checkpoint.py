@@ -61,6 +61,7 @@ def build_mdm(
         patch_size=patch_size,
         hidden_size=sizes.hidden_size,
         reference_shape=reference_shape,
+        preprocessing="mdm",
     )
     for layer, name in zip(model.step.encoder.convolutions, CONVOLUTIONS, strict=True):
         assign(layer, name, variables)

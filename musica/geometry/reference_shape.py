@@ -3,12 +3,15 @@
 ``METHOD.md`` section 1; release function ``build_reference_shape_per_pose_by_files``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from musica.errors import InputError
 from musica.geometry.crops import BOX_SIZE, MIN_BOX_SIDE
+
+# Of MDM's reference shape, in crop pixels.
+MDM_DIAGONAL = 200.0
 
 
 def reference_shape(
@@ -35,8 +38,6 @@ def reference_shape(
     Raises:
         InputError: all boxes are small, or the faces do not all have N points.
     """
-    import menpo.shape
-
     faces = []
     for points, box in zip(landmarks, boxes, strict=True):
         points, box = np.asarray(points, np.float64), np.asarray(box, np.float64)
@@ -49,9 +50,32 @@ def reference_shape(
         if decisive <= MIN_BOX_SIDE:
             continue
         # PORT: one factor for both axes; the release distorts boxes beyond 4:1.
-        faces.append(menpo.shape.PointCloud((points - box[1::-1]) * box_size / max(sides)))
+        faces.append((points - box[1::-1]) * box_size / max(sides))
     if not faces:
         raise InputError(f"no face is left: all boxes have {MIN_BOX_SIDE} px or less")
-    if len({face.n_points for face in faces}) > 1:
+    return _mean(faces)
+
+
+def diagonal_shape(landmarks: Sequence[np.ndarray]) -> np.ndarray:
+    """The reference shape of MDM: the mean of the faces as they lie in their images, rescaled.
+
+    Args:
+        landmarks: for each face (N, 2), (y, x) image pixels.
+
+    Returns:
+        (N, 2) float64, (y, x), whose tight box has a diagonal of 200 pixels.
+
+    Raises:
+        InputError: the faces do not all have N points.
+    """
+    mean = _mean(landmarks)
+    return mean * (MDM_DIAGONAL / np.hypot(*np.ptp(mean, axis=0)))
+
+
+def _mean(faces: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of faces (N, 2)."""
+    import menpo.shape
+
+    if len({len(face) for face in faces}) > 1:
         raise InputError("the faces do not all have the same number of landmarks")
-    return menpo.shape.mean_pointcloud(faces).points
+    return menpo.shape.mean_pointcloud([menpo.shape.PointCloud(face) for face in faces]).points

@@ -48,7 +48,7 @@ def load_model(name: Path | str | None = None, runner: str | None = None) -> Any
 
 def _check_exists(path: Path) -> None:
     """Raises InputError if a file is missing, or is a TensorFlow 1 checkpoint of the release."""
-    if ".ckpt" in path.name or Path(f"{path}.index").is_file():
+    if ".ckpt" in path.name or path.suffix == ".pb" or Path(f"{path}.index").is_file():
         raise InputError(
             f"{path}: a TensorFlow 1 checkpoint; convert it first: musica-convert_checkpoint "
             f"--checkpoint_file={path} --output=model.keras"

@@ -24,6 +24,7 @@ class MDM(keras.Model):
         hidden_size: H.
         kernel_initializer: Keras initializer of all kernels; the release's if None.
         reference_shape: (N, 2) mean face, (y, x) crop pixels, or None.
+        preprocessing: ``mdm`` as published, or ``release`` as MuSiCa's.
 
     Inputs, a dict: ``pyramid``, a list whose first entry is the (B, H', W', 3) float32 image;
     ``initial`` (B, N, 2) float32, (y, x) pixels.
@@ -43,6 +44,7 @@ class MDM(keras.Model):
         hidden_size: int = 512,
         kernel_initializer: Any = None,
         reference_shape: Sequence[Sequence[float]] | None = None,
+        preprocessing: str = "release",
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)  # coordinates stay exact
@@ -55,6 +57,7 @@ class MDM(keras.Model):
             (0,) * iterations,
             patch_size,
             hidden_size,
+            preprocessing,
             reference_shape=reference_shape,  # type: ignore[arg-type]
         )
         self.kernel_initializer = keras.initializers.get(
@@ -119,4 +122,5 @@ class MDM(keras.Model):
             "hidden_size": settings["hidden_size"],
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "reference_shape": settings["reference_shape"],
+            "preprocessing": settings["preprocessing"],
         }

@@ -30,7 +30,7 @@ class ModelSettings:
         levels: pyramid level of each iteration; level l is 1/2^l of the crop.
         patch_size: side of a patch in pixels.
         hidden_size: H.
-        preprocessing: ``release`` or ``area`` (``musica.preprocessing``).
+        preprocessing: ``release``, ``area`` or ``mdm`` (``musica.preprocessing``).
         box_size: the box's longer side in crop pixels.
         margin: share of the box's side that the crop adds on each side.
         reference_shape: (N, 2) mean face, (y, x) crop pixels from the box's corner, or None.

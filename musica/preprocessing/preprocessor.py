@@ -1,14 +1,16 @@
-"""The two ways from an image and a face box to the pyramid; a model's settings name its own."""
+"""The ways from an image and a face box to the pyramid; a model's settings name its own."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
-from musica.geometry import crops, square_crops, upright
+from musica.errors import InputError
+from musica.geometry import crops, proportion_crops, square_crops, upright
 from musica.preprocessing.area import AreaPyramid
+from musica.preprocessing.mdm import OneLevel, crop_pixels
 
 Box: TypeAlias = Sequence[float] | np.ndarray
 
@@ -53,20 +55,30 @@ class Preprocessor(ABC):
         box_size: the box's longer side in crop pixels.
         margin: share of the box's side that the crop adds on each side.
         levels: number of levels.
+        averages_mirrored: whether a result is the mean of those of the face and of its mirror
+            image.
     """
 
+    averages_mirrored: ClassVar[bool] = False
     box_size: int = crops.BOX_SIZE
     margin: float = crops.MARGIN
     levels: int = 3
 
     @abstractmethod
-    def crop(self, box: Box, reference_shape: np.ndarray, roll: float = 0.0) -> Crop:
+    def crop(
+        self,
+        box: Box,
+        reference_shape: np.ndarray,
+        roll: float = 0.0,
+        image_shape: tuple[int, ...] | None = None,
+    ) -> Crop:
         """The crop of a face box.
 
         Args:
             box: (4,) x0, y0, x1, y1 in the image.
             reference_shape: (N, 2) mean face, by which the box of a rolled face is understood.
             roll: degrees by which the image is turned to make the face upright.
+            image_shape: of the image, by which a kind may cut its crops; None: unknown.
 
         Raises:
             InputError: the box or the roll cannot be used.
@@ -88,7 +100,13 @@ class Preprocessor(ABC):
 class ReleasePreprocessor(Preprocessor):
     """The release's arithmetic."""
 
-    def crop(self, box: Box, reference_shape: np.ndarray, roll: float = 0.0) -> crops.Crop:
+    def crop(
+        self,
+        box: Box,
+        reference_shape: np.ndarray,
+        roll: float = 0.0,
+        image_shape: tuple[int, ...] | None = None,
+    ) -> crops.Crop:
         """As ``Preprocessor.crop``; the corners of a turned crop are black, as in the release."""
         return crops.crop_of_box(box, self.margin, self.box_size, roll)
 
@@ -109,7 +127,11 @@ class AreaPreprocessor(Preprocessor):
     """Square crops and antialiased levels, for models of our own."""
 
     def crop(
-        self, box: Box, reference_shape: np.ndarray, roll: float = 0.0
+        self,
+        box: Box,
+        reference_shape: np.ndarray,
+        roll: float = 0.0,
+        image_shape: tuple[int, ...] | None = None,
     ) -> square_crops.SquareCrop:
         """As ``Preprocessor.crop``."""
         if roll:
@@ -129,7 +151,38 @@ class AreaPreprocessor(Preprocessor):
         return AreaPyramid(image, crop, self.levels)
 
 
+class MdmPreprocessor(Preprocessor):
+    """MDM's own: one level at the size of the reference shape; ``box_size`` is not used."""
+
+    averages_mirrored = True
+
+    def crop(
+        self,
+        box: Box,
+        reference_shape: np.ndarray,
+        roll: float = 0.0,
+        image_shape: tuple[int, ...] | None = None,
+    ) -> proportion_crops.ProportionCrop:
+        """As ``Preprocessor.crop``; the crop ends at the image's border."""
+        if roll:
+            raise InputError("the preprocessing of MDM turns no crop")
+        corners = crops.check_box(box)
+        own = proportion_crops.diagonal(crops.bounding_box(reference_shape))
+        scale = own / max(proportion_crops.diagonal(corners), np.finfo(float).tiny)
+        return proportion_crops.proportion_crop(corners, scale, self.margin, image_shape)
+
+    def turned_crop(self, box: Box, reference_shape: np.ndarray, roll: float) -> Crop:
+        """Raises InputError: MDM aligns no face again."""
+        return self.crop(box, reference_shape, roll)
+
+    def pyramid(self, image: np.ndarray, crop: Crop) -> Pyramid:
+        """As ``Preprocessor.pyramid``."""
+        assert isinstance(crop, proportion_crops.ProportionCrop)
+        return OneLevel(crop_pixels(image, crop))
+
+
 PREPROCESSORS: dict[str, type[Preprocessor]] = {
     "release": ReleasePreprocessor,
     "area": AreaPreprocessor,
+    "mdm": MdmPreprocessor,
 }

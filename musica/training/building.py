@@ -54,6 +54,7 @@ def build_model(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> keras.Mo
         "hidden_size": config.hidden_size,
         "kernel_initializer": None if config.initializer == "release" else config.initializer,
         "reference_shape": _reference_shape(config, faces, pretrained),
+        "preprocessing": config.preprocessing,
         "dtype": config.precision,
     }
     if config.model == "mdm":
@@ -62,7 +63,6 @@ def build_model(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> keras.Mo
         model = MuSiCa(
             **shared,
             levels=config.levels,
-            preprocessing=config.preprocessing,
             use_attention=config.use_attention,
             patch_dropout=config.patch_dropout,
             box_size=config.box_size,
@@ -118,4 +118,6 @@ def _reference_shape(
     if pretrained is not None and pretrained.settings.reference_shape is not None:
         return pretrained.settings.reference_shape
     landmarks, boxes = [face.landmarks for face in faces], [face.box for face in faces]
+    if config.preprocessing == "mdm":
+        return reference_shape.diagonal_shape(landmarks)
     return reference_shape.reference_shape(landmarks, boxes, config.box_size, config.preprocessing)

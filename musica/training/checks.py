@@ -1,5 +1,8 @@
 """Checks of a training configuration that its types cannot make."""
 
+import sys
+from pathlib import Path
+
 import keras
 
 from musica.cli.config import require
@@ -31,7 +34,7 @@ def check(config: TrainConfig) -> None:
     require(config, "train_dir", "image_dir", "train_filenames")
     choices = {
         "model": ("musica", "mdm"),
-        "preprocessing": tuple(PREPROCESSING),
+        "preprocessing": (*PREPROCESSING, "mdm"),
         "loss": tuple(losses.LOSSES),
         "learning_rate_schedule": ("staircase", "cosine"),
         "strategy": strategy.STRATEGIES,
@@ -44,6 +47,8 @@ def check(config: TrainConfig) -> None:
         value = getattr(config, key)
         if value is not None and value < smallest:
             raise InputError(f"{key} must be at least {smallest}")
+    if config.preprocessing == "mdm" and config.model != "mdm":
+        raise InputError("preprocessing mdm belongs to model mdm")
     if config.echo < 1 or config.batch_size % config.echo:
         raise InputError(f"echo must divide batch_size {config.batch_size}, not {config.echo}")
     if config.echo > 1 and config.strategy != "none":
@@ -58,6 +63,19 @@ def check(config: TrainConfig) -> None:
             keras.initializers.get(config.initializer)
         except ValueError as error:
             raise InputError(f"initializer: Keras has none named {config.initializer!r}") from error
+
+
+def tell_of_release(folder: Path) -> None:
+    """Says on stderr that a run's folder holds a checkpoint of the release, which is left alone."""
+    names = sorted({path.name.split(".meta")[0] for path in folder.glob("model.ckpt-*[0-9].meta")})
+    names = names or sorted(path.name for path in folder.glob("model.ckpt-*[0-9]"))
+    if names:
+        print(
+            f"{folder} holds the release's {names[-1]}, from which this training does not go on: "
+            "convert it with musica-convert_checkpoint, and name the result as "
+            "pretrained_model_checkpoint_path",
+            file=sys.stderr,
+        )
 
 
 def _check_weights(key: str, weights: list[float], count: int) -> None:

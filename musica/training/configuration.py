@@ -44,9 +44,11 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     initializer: str = option("release", "release, or the name of a Keras initializer")
     box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
     margin: float = option(MARGIN, "margin of the crop, as a share of the box's sides")
-    preprocessing: str = option("release", "release, or area: antialiased squares")
+    preprocessing: str = option(
+        "release", "release, area (antialiased squares), or mdm (MDM as published)"
+    )
 
-    loss: str = option("l1", "l1 or normalised_rmse", any_case=True)
+    loss: str = option("l1", "l1, normalised_rmse, or nme (MDM's)", any_case=True)
     error_weight: float = option(0.05, "weight of the error estimate's loss")
     iteration_weights: list[float] = option(
         [], "weights of the iterations' losses (default: 1 each)"
@@ -70,7 +72,9 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     )
     cache_gigabytes: float = option(CACHE_GIGABYTES, "memory for images that were read")
     max_steps: int = option(100000, "steps of the run")
-    num_epochs: int | None = option(None, "largest number of passes over the training faces")
+    num_epochs: int | None = option(
+        None, "largest number of epochs, each as many whole batches as the training faces fill"
+    )
     checkpoint_steps: int = option(300, "steps between checkpoints and validations")
     keep_checkpoints: int = option(0, "checkpoints that are kept; 0 keeps all")
     seed: int = option(0, "decides weights, order and augmentation")

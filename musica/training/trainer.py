@@ -30,6 +30,7 @@ from musica.training.callbacks import (
 from musica.training.cascade_training import CascadeTraining
 from musica.training.configuration import TrainConfig
 from musica.training.dataset import FaceSamples, epoch_length
+from musica.training.mdm_samples import MdmSamples
 
 
 @distribution.lost_workers_named()
@@ -50,6 +51,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     strategy = distribution.create(config.strategy)
     keras.utils.set_random_seed(config.seed)
     folder = Path(config.train_dir)
+    checks.tell_of_release(folder)
     faces, weights = _training_faces(config)
     with strategy.scope():
         training = build_training(config, faces)
@@ -69,7 +71,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
         callbacks += [checkpoints, history, *summaries(config, training)]
         verbose = 1 if sys.stdout.isatty() else 2
     if done < total:
-        samples = _samples(
+        samples = face_samples(
             config, cascade, faces, augmentation=config, seed=config.seed, weights=weights
         )
         with (
@@ -79,7 +81,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
                 config.batch_size,
                 range(done, total),
                 config.echo,
-                _workers(config),
+                worker_count(config),
             ) as data,
             validation_batches(config, cascade, strategy) as validation_data,
         ):
@@ -100,10 +102,16 @@ def train_and_evaluate(config: TrainConfig) -> Path:
 
 
 def run_length(config: TrainConfig, faces: int) -> int:
-    """The number of steps of a run that draws so many faces in an epoch."""
+    """The number of steps of a run that draws so many faces in an epoch.
+
+    As in the release, an epoch is as many whole batches as the faces fill.
+
+    PORT: ``max_steps`` limits the run too, and an epoch has at least one step; the release reads
+    ``num_epochs`` alone, and does nothing if the faces fill no batch.
+    """
     if config.num_epochs is None:
         return config.max_steps
-    return min(config.max_steps, -(-config.num_epochs * faces // config.batch_size))
+    return min(config.max_steps, config.num_epochs * max(1, faces // config.batch_size))
 
 
 def epochs(config: TrainConfig, done: int, total: int) -> dict[str, int]:
@@ -123,8 +131,8 @@ def validation_batches(
     """A context that gives the validation faces as batches, or None if there are none."""
     if not config.eval_filenames:
         return nullcontext()
-    samples = _samples(config, cascade, _read_faces(config, config.eval_filenames))
-    return distribution.batches(strategy, samples, config.batch_size, workers=_workers(config))
+    samples = face_samples(config, cascade, _read_faces(config, config.eval_filenames))
+    return distribution.batches(strategy, samples, config.batch_size, workers=worker_count(config))
 
 
 def summaries(config: TrainConfig, training: CascadeTraining) -> list[keras.callbacks.Callback]:
@@ -135,7 +143,7 @@ def summaries(config: TrainConfig, training: CascadeTraining) -> list[keras.call
     callbacks = [keras.callbacks.TensorBoard(config.tensorboard_dir, update_freq="epoch")]
     if config.eval_filenames:
         faces = _read_faces(config, config.eval_filenames)
-        samples = _samples(config, training.cascade, faces[: config.batch_size])
+        samples = face_samples(config, training.cascade, faces[: config.batch_size])
         batch = next(iter(Batches(samples, config.batch_size).dataset()))
         pictures = Path(config.tensorboard_dir) / "pictures"
         callbacks.append(Pictures(pictures, batch, training.face_error))
@@ -168,13 +176,22 @@ def _read_faces(
     )
 
 
-def _samples(
+def face_samples(
     config: TrainConfig, cascade: keras.Model, faces: Sequence[AnnotatedFace], **options: Any
 ) -> FaceSamples:
     """The faces as inputs of the model."""
+    reference_shape = np.array(cascade.settings.reference_shape)
+    if config.preprocessing == "mdm":
+        return MdmSamples(
+            faces,
+            reference_shape,
+            margin=config.margin,
+            cache_gigabytes=config.cache_gigabytes,
+            **options,
+        )
     return FaceSamples(
         faces,
-        np.array(cascade.settings.reference_shape),
+        reference_shape,
         levels=1 if isinstance(cascade, MDM) else max(config.levels) + 1,
         box_size=config.box_size,
         margin=config.margin,
@@ -184,7 +201,7 @@ def _samples(
     )
 
 
-def _workers(config: TrainConfig) -> int:
+def worker_count(config: TrainConfig) -> int:
     """How many processes prepare faces."""
     return core_count() if config.workers is None else config.workers
 

@@ -164,6 +164,30 @@ def test_keys_of_the_release_without_a_meaning_get_a_line_each(tmp_path, capsys)
     assert config.load(TrainConfig, None, {"loss": "L1"}) == TrainConfig()
 
 
+def test_the_releases_parameters_load_as_they_are(tmp_path):
+    """Its values, strings where it has strings; only the paths are changed."""
+    shared = {"face_detector": "NFD", "with_pose": 0, "gt_path": "gt", "bb_root": "bb"}
+    training = {
+        **{"optimizer": "ADAM", "loss": "L1", "initial_learning_rate": "0.001", "margin": "0.3"},
+        **{"num_epochs_per_decay": 5.0, "learning_rate_decay_factor": 0.1, "batch_size": "128"},
+        **{"num_epochs": "30000", "max_steps": 100000, "patch_size": "14", "is_finetune": 0},
+        **{"image_dir": "images", "train_filenames": "all.txt", "yaw_split": [-60, -15, 15, 60]},
+        **{"weighted_loss": False, "train_device": "/gpu:0", "pretrained_model_step": ""},
+    }
+    inference = {
+        **{"get_output_of_iteration": "2", "dump_tf_weights": False, "model_dir": "silhouette"},
+        **{"eval_interval_secs": 600, "run_once": False, "num_examples": 314, "device": "/cpu:0"},
+        **{"resDir": "out", "writeResults": True, "tensorboard_dir": "/tmp/", "data_dir": "images"},
+        **{"num_preprocess_threads": 1, "prev_frame_init": False, "patch_size": 14},
+    }
+    path = tmp_path / "params.json"
+    path.write_text(json.dumps({**shared, **training}))
+    found = config.load(TrainConfig, str(path))
+    assert (found.loss, found.batch_size, found.num_epochs, found.margin) == ("l1", 128, 30000, 0.3)
+    path.write_text(json.dumps({**shared, **inference}))
+    assert config.load(InferenceConfig, str(path)).get_output_of_iteration == 2
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -83,6 +83,36 @@ def test_recall_rate_without_estimates(entry, tmp_path, capsys, monkeypatch):
     assert not (output / "precision_recall.png").exists()
 
 
+def test_plots_do_not_depend_on_dump_output_files(entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "FORMATS", ("png",))
+    evaluate(EvaluateConfig(Data=[entry], output_dir=str(tmp_path / "out")))
+    names = ["ced_all_points", "ced_estimated_error", "ced_without_jaw", "parts_at_0.05"]
+    names += ["parts_at_0.08", "precision_recall"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"{name}.png" for name in names
+    ]
+
+
+def write_predictions(folder, boxes):
+    """The part of inference's table that says in which boxes faces were aligned."""
+    rows = [f"{name}.pts," + ",".join(f"{side:.2f}" for side in box) for name, box in boxes.items()]
+    (folder / "predictions.csv").write_text("\n".join(["landmarks,x0,y0,x1,y1", *rows, "a.pts,1"]))
+
+
+def test_published_numbers_are_refused_in_boxes_of_the_true_landmarks(entry, tmp_path, capsys):
+    tight, found = landmark_files.tight_box(true_face()), (-9, 3, 210, 50)
+    both = EvaluateConfig(Data=[entry], published="300w_ocular")
+    write_predictions(tmp_path / "ours", {"a": tight, "b": tight, "sub/c.d": found})
+    with pytest.raises(InputError, match="2 of 3 faces were aligned in boxes drawn around their"):
+        evaluate(both)
+    assert not evaluate(EvaluateConfig(Data=[entry]))
+    write_predictions(tmp_path / "ours", {"a": tight, "b": found, "sub/c.d": found})
+    assert not evaluate(both)
+    (tmp_path / "ours/predictions.csv").write_bytes(b"\x00\xff")
+    assert not evaluate(both)
+    assert "LAB (published)" in capsys.readouterr().out
+
+
 def test_intersect_data_compares_common_faces(entry, tmp_path, capsys):
     write_method(tmp_path / "theirs", {"a": 0.05, "b": 0.05})
     theirs = DataEntry(gt_dir=entry.gt_dir, estimated_dir=str(tmp_path / "theirs"))

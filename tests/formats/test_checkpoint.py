@@ -390,3 +390,46 @@ def test_command(tmp_path):
     assert (
         failed.stderr == f"error: {tmp_path}/model.h5: the name of the model must end in .keras\n"
     )
+
+
+def frozen(path, variables, prefix="", op="Const"):
+    """Writes a frozen graph whose constants are the variables."""
+    graph = tf.compat.v1.GraphDef()
+    for name, value in {**variables, "images/weights": np.ones(3)}.items():
+        node = graph.node.add(name=prefix + name, op=op)
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.astype(np.float32)))
+        graph.node.add(name=f"{prefix}{name}/read", op="Identity", input=[prefix + name])
+    path.write_bytes(graph.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["", "mdm/"])
+def test_a_frozen_graph_of_mdm_is_read(tmp_path, prefix, capsys):
+    variables = mdm_variables()
+    path = frozen(tmp_path / "mdm.pb", variables, prefix)
+    convert(ConvertConfig(checkpoint_file=str(path), output=str(tmp_path / "mdm.keras")))
+    model = keras.models.load_model(tmp_path / "mdm.keras")
+    assert model.settings.preprocessing == "mdm"
+    np.testing.assert_array_equal(
+        model.step.head.kernel, variables["rnn/pred/weights"].astype(np.float32)
+    )
+    assert "frozen weights of step unknown" in capsys.readouterr().out
+
+
+def test_frozen_graphs_that_cannot_be_read(tmp_path):
+    bad = tmp_path / "bad.pb"
+    with pytest.raises(InputError, match="no such frozen graph"):
+        read_checkpoint(bad)
+    bad.write_bytes(b"\xff\xfe graph")
+    with pytest.raises(InputError, match="not a readable frozen graph"):
+        read_checkpoint(bad)
+    with pytest.raises(InputError, match="holds no constants"):
+        read_checkpoint(frozen(bad, mdm_variables(), op="Placeholder"))
+    with pytest.raises(InputError, match="does not hold finite numbers"):
+        read_checkpoint(frozen(bad, {"rnn/FC/biases": np.full(3, np.nan)}))
+    graph = tf.compat.v1.GraphDef.FromString(frozen(bad, mdm_variables()).read_bytes())
+    shape = graph.node[0].attr["value"].tensor.tensor_shape
+    shape.dim[0].size = 10**12
+    bad.write_bytes(graph.SerializeToString())
+    with pytest.raises(InputError, match="declares a variable of"):
+        read_checkpoint(bad)

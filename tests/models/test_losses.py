@@ -36,6 +36,16 @@ def test_nme_is_mean_distance_over_eye_distance():
     np.testing.assert_allclose(losses.nme(predicted, truth, (0, 1)), [2.5 / 50], rtol=1e-6)
 
 
+def test_the_loss_of_mdm_has_a_gradient_where_the_error_is_zero():
+    truth = tf.constant([[[0.0, 0.0], [30.0, 40.0]]])
+    predicted = tf.Variable([[[0.0, 0.0], [30.0, 42.0]]])
+    with tf.GradientTape() as tape:
+        loss = losses.LOSSES["nme"](predicted, truth, (0, 1))
+    np.testing.assert_allclose(
+        tape.gradient(loss, predicted), [[[0, 0], [0, 1 / 2 / 50]]], rtol=1e-5
+    )
+
+
 def test_iteration_loss_equals_the_restatement():
     errors, estimates = np.array([0.2, 0.5, 0.1], "float32"), np.array([0.3, 0.1, 0.1], "float32")
     expected = reference.iteration_loss(errors, estimates)

@@ -19,7 +19,7 @@ from musica.cli.config import load
 from musica.errors import InputError
 from musica.models.mdm import MDM
 from musica.models.musica import MuSiCa
-from musica.training import building, trainer
+from musica.training import building, checks, trainer
 from musica.training.callbacks import AveragedWeights, Checkpoints, StopOnBadLoss
 from musica.training.cascade_training import CascadeTraining
 from musica.training.configuration import TrainConfig
@@ -206,6 +206,15 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(uninterrupted, tiny, tm
         np.testing.assert_allclose(list(row.values()), list(expected.values()), rtol=1e-5)
     models = [keras.models.load_model(file) for file in (path, folder / "model.keras")]
     assert_close(*([weight.numpy() for weight in model.weights] for model in models))
+
+
+def test_checkpoints_of_the_release_are_named(tmp_path, capsys):
+    checks.tell_of_release(tmp_path)
+    assert capsys.readouterr().err == ""
+    (tmp_path / "model.ckpt-21300").touch()
+    (tmp_path / "model.ckpt-21300.meta").touch()
+    checks.tell_of_release(tmp_path)
+    assert "holds the release's model.ckpt-21300, from which" in capsys.readouterr().err
 
 
 def test_a_finished_run_is_not_trained_further(uninterrupted, tiny, tmp_path, capsys):
@@ -399,7 +408,8 @@ def test_patch_indices_may_differ_between_iterations(tmp_path):
 
 def test_num_epochs_limits_the_run(tiny):
     config = TrainConfig(**{**tiny, "num_epochs": 3, "max_steps": 100})
-    assert trainer.run_length(config, faces=9) == 7  # 27 faces in batches of 4
+    assert trainer.run_length(config, faces=9) == 6  # 2 whole batches of 4, three times
+    assert trainer.run_length(config, faces=3) == 3
     assert trainer.run_length(dataclasses.replace(config, max_steps=5), faces=9) == 5
     assert trainer.run_length(dataclasses.replace(config, num_epochs=None), faces=9) == 100
 
