@@ -23,9 +23,10 @@ if [ "$points" = 68 ]; then
   made $runs/start68.keras start "$2"
   made $runs/train68/model.keras musica-train --config=$here/train68.json
   made $runs/train68_second/model.keras musica-train --config=$here/train68_second.json
+  made $runs/train68_third/model.keras musica-train --config=$here/train68_third.json
 else
   made $runs/faces98/lists/webmorph_dev.txt faces98
-  made $runs/start98.keras start $runs/train68_second/model.keras
+  made $runs/start98.keras start $runs/train68_third/model.keras
   made $runs/train98/model.keras musica-train --config=$here/train98.json
 fi
 made $runs/gain$points.keras musica-calibrate --config=$here/calibrate_gain$points.json

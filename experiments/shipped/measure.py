@@ -4,9 +4,10 @@
         --image_dir=../shared/data/faces68/images \
         --filenames=../shared/data/faces68/lists/helen_dev.txt
 
-Box noise and rolls come from ``data/perturb.py``, with its settings. All columns but the first ones
-take all iterations. The last columns are the mean expected NME in noisy boxes, and how many of the
-alignments above 8 %, and how many of the others, are flagged there.
+Box noise and rolls come from ``data/perturb.py``, with its settings. All columns but the efforts
+take all iterations. Then come the mean expected NME in noisy boxes, how many of the alignments
+above 8 % and how many of the others are flagged there, and how large the expected errors of the
+landmarks of each part are in tight boxes, compared with the true ones.
 """
 
 import zlib
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import perturb
 
@@ -25,6 +27,7 @@ from musica.cli.config import option, require
 from musica.evaluation import metrics, published
 from musica.files import annotated_faces, image_files
 from musica.geometry import box_conventions, crops
+from musica.geometry.landmarks import scheme_for
 
 FAILURE = 0.08
 # Noisy boxes of each face.
@@ -42,6 +45,9 @@ class MeasureConfig:
     runner: str | None = option(None, "litert or keras")
     image_dir: str = option("", "folder of pictures and landmarks", path=True)
     filenames: list[str] = option([], "lists of images, one row each", path=True)
+    box_sizes: list[int] = option(
+        [], "instead: the bias of pictures that are resized to tight boxes of so many pixels"
+    )
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,9 @@ class Sample:
 def measure(settings: MeasureConfig) -> None:
     """Aligns all faces in all ways and prints a table."""
     require(settings, "image_dir", "filenames")
+    if settings.box_sizes:
+        _measure_bias(settings)
+        return
     efforts = FaceAligner.load(settings.model, settings.runner).model.settings.efforts
     names = [effort["name"] for effort in efforts] or ["full"]
     aligners = {
@@ -72,34 +81,66 @@ def measure(settings: MeasureConfig) -> None:
     }
     header = ["set", *names, "noisy", "found / tight", "rolled 15-30", "rolled 30-90"]
     header += ["expected, noisy", "flagged above 8 %", "flagged others"]
+    header += ["expected / true error by part"]
     rows = [_row(path, settings.image_dir, aligners) for path in settings.filenames]
     print(published.markdown([header, *rows]))
 
 
-def _row(path: str, image_dir: str, aligners: dict[str, FaceAligner]) -> list[str]:
-    """The numbers of one list; the last aligner takes all iterations."""
-    full = list(aligners.values())[-1]
-    detector = FaceDetector()
-    columns: dict[str, list[float]] = {}
+class Numbers:
+    """Numbers of faces by the name of their column."""
 
-    def note(column: str, error: float) -> None:
-        columns.setdefault(column, []).append(error)
+    def __init__(self) -> None:
+        self._columns: dict[str, list[float]] = {}
+
+    def note(self, column: str, number: float) -> None:
+        """Adds the number of a face."""
+        self._columns.setdefault(column, []).append(float(number))
+
+    def of(self, column: str) -> list[float]:
+        """All numbers of a column; there may be none."""
+        return self._columns.get(column, [])
+
+    def mean(self, column: str) -> float:
+        """Their mean."""
+        return float(np.mean(self.of(column))) if self.of(column) else float("nan")
+
+    def percent(self, column: str) -> str:
+        """Their mean, of fractions."""
+        return f"{100 * self.mean(column):.2f}"
+
+    def count(self, column: str) -> str:
+        """How many are true."""
+        return f"{sum(self.of(column)):.0f} of {len(self.of(column))}"
+
+
+def _row(path: str, image_dir: str, aligners: dict[str, FaceAligner]) -> list[str]:
+    """The cells of one list; the last aligner takes all iterations."""
+    numbers, detector = Numbers(), FaceDetector()
+    *_, (last, full) = aligners.items()
+    parts: dict[str, tuple[int, ...]] = {}
 
     def aligned(column: str, sample: Sample, box: np.ndarray, aligner: FaceAligner = full) -> Face:
         face = aligner.align(sample.image, box)
-        note(column, metrics.nme(face.landmarks, sample.landmarks))
+        numbers.note(column, metrics.nme(face.landmarks, sample.landmarks))
         return face
 
     for name, sample in _samples(path, image_dir):
         rng = np.random.default_rng([0, zlib.crc32(name.encode())])
         for effort, aligner in aligners.items():
             face = aligned(effort, sample, sample.box, aligner)
-            note(f"{effort} iterations", face.iterations)
+            numbers.note(f"{effort} iterations", face.iterations)
+        parts = scheme_for(len(sample.landmarks)).parts
+        errors = metrics.group_errors(face.landmarks, sample.landmarks)
+        for part, points in parts.items():
+            if face.landmark_errors is not None:
+                numbers.note(f"{part} expected", face.landmark_errors[list(points)].mean())
+                numbers.note(part, errors[part])
         for _ in range(NOISY_BOXES):
             face = aligned("noisy", sample, perturb.noisy_box(sample.box, 0.2, 0.1, rng))
             if face.expected_nme is not None:
-                note("expected", face.expected_nme)
-            note("flags above" if columns["noisy"][-1] > FAILURE else "flags others", face.failed)
+                numbers.note("expected", face.expected_nme)
+            above = numbers.of("noisy")[-1] > FAILURE
+            numbers.note("flags above" if above else "flags others", face.failed)
         for smallest, largest in ROLLS:
             turned = sample.rolled(rng, smallest, largest)
             aligned(f"rolled {smallest}", turned, turned.box)
@@ -107,27 +148,51 @@ def _row(path: str, image_dir: str, aligners: dict[str, FaceAligner]) -> list[st
         overlaps = box_conventions.overlaps(sample.box, boxes)
         if overlaps.size and overlaps.max() > OVERLAP:
             aligned("found", sample, boxes[overlaps.argmax()])
-            note("found, tight", columns[list(aligners)[-1]][-1])
+            numbers.note("found, tight", numbers.of(last)[-1])
 
-    def percent(column: str) -> str:
-        return f"{100 * np.mean(columns[column]):.2f}" if column in columns else ""
-
-    def flags(column: str) -> str:
-        return f"{sum(columns.get(column, []))} of {len(columns.get(column, []))}"
-
-    efforts = [
-        f"{percent(name)} ({np.mean(columns[f'{name} iterations']):.2f})" for name in aligners
+    shares = [
+        f"{part} {numbers.mean(f'{part} expected') / numbers.mean(part):.2f}" for part in parts
     ]
     return [
-        f"{Path(path).stem}, {len(columns[next(iter(aligners))])} faces",
-        *efforts,
-        percent("noisy"),
-        f"{percent('found')} / {percent('found, tight')}",
-        *(percent(f"rolled {smallest}") for smallest, _ in ROLLS),
-        percent("expected"),
-        flags("flags above"),
-        flags("flags others"),
+        f"{Path(path).stem}, {len(numbers.of(last))} faces",
+        *(
+            f"{numbers.percent(name)} ({numbers.mean(f'{name} iterations'):.2f})"
+            for name in aligners
+        ),
+        numbers.percent("noisy"),
+        f"{numbers.percent('found')} / {numbers.percent('found, tight')}",
+        *(numbers.percent(f"rolled {smallest}") for smallest, _ in ROLLS),
+        numbers.percent("expected"),
+        numbers.count("flags above"),
+        numbers.count("flags others"),
+        ", ".join(shares),
     ]
+
+
+def _measure_bias(settings: MeasureConfig) -> None:
+    """Prints the mean difference of landmarks and labels, in % of the eye distance, by box size."""
+    aligner = FaceAligner.load(settings.model, settings.runner, effort="full")
+    biases: dict[int, list[np.ndarray]] = {size: [] for size in settings.box_sizes}
+    for path in settings.filenames:
+        for _, sample in _samples(path, settings.image_dir):
+            eyes = sample.landmarks[list(scheme_for(len(sample.landmarks)).eye_corners)]
+            distance = np.linalg.norm(eyes[0] - eyes[1])
+            for size, found in biases.items():
+                scale = size / (sample.box[2:] - sample.box[:2] + 1).max()
+                height, width = (
+                    np.rint(scale * np.array(sample.image.shape[:2])).astype(int).tolist()
+                )
+                resized = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_AREA)
+                # The sides are rounded to whole pixels, whose centres lie at halves.
+                scales = np.divide(resized.shape[:2], sample.image.shape[:2])
+                box = (sample.box + 0.5) * np.tile(scales[::-1], 2) - 0.5
+                landmarks = (aligner.align(resized, box).landmarks + 0.5) / scales - 0.5
+                found.append((landmarks - sample.landmarks).mean(axis=0) / distance)
+    rows = [
+        [axis, *(f"{100 * np.mean(found, axis=0)[row]:.2f}" for found in biases.values())]
+        for row, axis in enumerate("yx")
+    ]
+    print(published.markdown([["box", *map(str, biases)], *rows]))
 
 
 def _samples(path: str, image_dir: str) -> Iterator[tuple[str, Sample]]:
