@@ -104,7 +104,7 @@ def write(
         Whether some faces were left out.
 
     Raises:
-        InputError: a key cannot be used, the folder exists already, or no face is usable.
+        InputError: a key cannot be used, the folder exists already, or every face is unusable.
     """
     published, repeat = dict(published or {}), repeat or {}
     if min(repeat.values(), default=1) < 1:

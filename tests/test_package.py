@@ -9,10 +9,14 @@ import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import tiny
 
 import musica
+from musica.geometry.landmarks import scheme_for
+from musica.jobs import inference
+from musica.models.loading import SHIPPED
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,6 +64,19 @@ def test_a_module_that_imports_keras_may_come_first():
 
 def test_the_shipped_model_is_read_without_a_path():
     assert musica.load_model().settings.landmark_count == 68
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_find_the_eyes(name):
+    aligner = musica.FaceAligner.load(name)
+    assert aligner.settings.landmark_count == int(name)
+    corners = list(scheme_for(int(name)).eye_corners)
+    truths = inference.builtin_truth()
+    for task in inference.builtin_tasks():
+        truth = truths[task.name][[36, 45]]
+        distance = np.linalg.norm(truth[0] - truth[1])
+        found = aligner.align(task.image, task.box).landmarks[corners]
+        assert np.linalg.norm(found - truth, axis=1).max() < 0.1 * distance
 
 
 @pytest.mark.parametrize("load", [musica.load_model, keras.models.load_model])

@@ -61,7 +61,7 @@ class FaceAligner:
         if reference_shape is None:
             reference_shape = self.settings.reference_shape
         if reference_shape is None:
-            raise InputError("the model has no reference shape, without which no face is aligned")
+            raise InputError("the model has no reference shape, which alignment needs")
         self.reference_shape = np.asarray(reference_shape, np.float64)
         if self.reference_shape.shape != (self.settings.landmark_count, 2):
             raise InputError(

@@ -38,7 +38,7 @@ WINDOW_OVERLAP = 0.36
 WINDOW = 1000
 WINDOW_SHARE = 1 / 6
 # A face that is smaller than this share of its window is looked at again in a window of so many
-# times its side: it gets a better box, and what is no face is found out.
+# times its side: it gets a better box, and anything else is rejected.
 CLEAR = 0.1
 CLOSE_UP = 3.0
 

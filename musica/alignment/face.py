@@ -17,12 +17,12 @@ class Face:
     Attributes:
         landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
         error_estimate: the model's own, on the scale of ``losses.l1_error``.
-        iterations: how many iterations were run for it, with those of a second alignment.
+        iterations: number of iterations that ran, including a second alignment.
         failed: the estimate after the last iteration is still above the fail threshold.
         expected_nme: the estimate on the NME scale, a fraction of the distance of the outer eye
             corners: the mean error of faces with such an estimate after as many iterations; None
             if the model is not calibrated.
-        multiply_adds: what all that cost.
+        multiply_adds: the cost of these iterations.
         landmark_errors: (N,) float64, the expected error of every landmark, on the scale of
             ``expected_nme``, which is their mean; None if the model is not calibrated for it.
 

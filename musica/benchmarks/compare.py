@@ -48,7 +48,7 @@ class Method:
     """A model and how it is run: a row of the table.
 
     Attributes:
-        name: what it is called.
+        name: its name in tables and plots.
         aligner: the ``FaceAligner``.
         iterations: how many every face takes; None: as many as each needs.
     """

@@ -37,7 +37,7 @@ class Window(NamedTuple):
     """The part of an augmented image that the crop of a box reads, no finer than the crop.
 
     Attributes:
-        matrix: (3, 3) on (x, y, 1), from pixel indices of the image to those of the window.
+        matrix: (3, 3) on (x, y, 1), from pixel indices of the image to pixel indices of the window.
         size: columns and rows of the window.
         box: (4,) the box in the window.
     """
@@ -81,7 +81,7 @@ class FaceCrops(ABC):
 
         Args:
             image: (H, W, 3) uint8.
-            matrix: (3, 3) on (x, y, 1), from pixel indices of the image to those of the result.
+            matrix: (3, 3) on (x, y, 1), pixel indices of the image -> pixel indices of the result.
             size: columns and rows of the result.
             turn: the head's turn, or None.
         """
