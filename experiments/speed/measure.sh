@@ -6,7 +6,7 @@ data=$1 work=$2 mediapipe=$3
 here=$(dirname "$0")
 folders="--image_dir=$data/images --bb_root=$data/bb"
 rounds=${ROUNDS:-40}
-[ -d "$work/photos" ] ||
+[ -f "$work/face.mp4" ] ||
     python "$here/photos.py" $folders --lists="$data/lists/helen_train.txt" --output="$work"
 for set in helen_dev aflw80_dev; do
     echo "## One face and 64, $set"
