@@ -74,10 +74,10 @@ class FaceWorkers:
         if index != self._next:
             wait([job for jobs in self._jobs for job in jobs])
             self._next = self._ahead = index
-        while self._ahead < min(index + SLOTS, len(self._batches)):
-            self._jobs[self._ahead % SLOTS] = self._submitted(self._ahead)
-            self._ahead += 1
         try:
+            while self._ahead < min(index + SLOTS, len(self._batches)):
+                self._jobs[self._ahead % SLOTS] = self._submitted(self._ahead)
+                self._ahead += 1
             for job in self._jobs[index % SLOTS]:
                 job.result()
         except BrokenProcessPool as error:
