@@ -72,6 +72,8 @@ class FaceAligner:
         self.effort = effort
         stop_rule({}, self.settings, effort)  # refuses an effort that the model does not have
         self._preprocessor = self.settings.preprocessor
+        profile = self.settings.landmark_profile
+        self._profile = None if profile is None else np.array(profile)
         self._mirror_order: Sequence[int] | None = None
         if self._preprocessor.averages_mirrored and self.settings.landmark_count in SCHEMES:
             self._mirror_order = SCHEMES[self.settings.landmark_count].mirror
@@ -236,8 +238,8 @@ class FaceAligner:
         failed = is_last and fail is not None and not estimate <= fail
         calibration = self.settings.calibration
         expected = None if calibration is None else float(np.interp(estimate, *calibration[k]))
-        profile = self.settings.landmark_profile
-        shares = None if expected is None or profile is None else expected * np.array(profile[k])
+        profile = self._profile
+        shares = None if expected is None or profile is None else expected * profile[k]
         return Face(points, estimate, k + 1, failed, expected, self.model.multiply_adds[k], shares)
 
     def _turned(self, face: PreparedFace, found: Face) -> PreparedFace | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from musica.alignment.face import Face, PreparedFace
+from musica.geometry import landmarks
 from musica.preprocessing.mdm import OneLevel
 from musica.preprocessing.preprocessor import Crop
 
@@ -28,12 +29,8 @@ class MirroredCrop:
     order: Sequence[int]
 
     def mirrored(self, points: np.ndarray) -> np.ndarray:
-        """Mirrors (N, 2) crop points (y, x) and re-orders them.
-
-        PORT: x' = W - 1 - x, with the pixels; MDM uses W - x, one pixel off.
-        """
-        y, x = points[list(self.order)].T
-        return np.stack([y, self.columns - 1 - x], axis=1)
+        """Mirrors (N, 2) crop points (y, x) and re-orders them."""
+        return landmarks.mirrored(points, self.order, self.columns)
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
         """Maps (N, 2) image points of the face into the mirrored crop."""

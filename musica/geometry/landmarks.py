@@ -4,7 +4,10 @@ Source: ``METHOD.md`` section 12 for parts, eye corners and eye points, sections
 points and the mirror order. Indices count from 0. "Left" and "right" are the person's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from musica.errors import InputError
 
@@ -153,3 +156,17 @@ def scheme_for(count: int) -> Scheme:
         known = ", ".join(str(known) for known in SCHEMES)
         raise InputError(f"no landmark scheme has {count} points (known: {known})")
     return SCHEMES[count]
+
+
+def mirrored(points: np.ndarray, order: Sequence[int], columns: int) -> np.ndarray:
+    """Mirrors the landmarks of a face with its image, and re-orders them.
+
+    PORT: x' = W - 1 - x, with the pixels; the release and MDM use W - x, one pixel off.
+
+    Args:
+        points: (N, 2) (y, x) pixels.
+        order: the scheme's mirror permutation.
+        columns: W of the image.
+    """
+    y, x = points[list(order)].T
+    return np.stack([y, columns - 1 - x], axis=1)

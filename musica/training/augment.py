@@ -13,6 +13,7 @@ from PIL import Image
 from musica.cli.config import option
 from musica.errors import InputError
 from musica.geometry.crops import bounding_box, transform_points
+from musica.geometry.landmarks import mirrored
 from musica.training.appearance import clip_colours, coarsen, occlude, relight
 from musica.training.face_crops import AUGMENTED_PART, RELEASE, FaceCrops
 from musica.training.head_turn import LARGEST_TURN, HeadTurn
@@ -117,13 +118,9 @@ def augment(
 def mirror(
     image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, mirror_order: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mirrors image, landmarks and box, and re-orders the landmarks.
-
-    PORT: x' = W - 1 - x, with the pixels; the release uses W - x, one pixel off.
-    """
+    """Mirrors image, landmarks and box, and re-orders the landmarks."""
     last = image.shape[1] - 1
-    points = landmarks[list(mirror_order)]
-    points = np.stack([points[:, 0], last - points[:, 1]], axis=1)
+    points = mirrored(landmarks, mirror_order, image.shape[1])
     return image[:, ::-1], points, np.array([last - box[2], box[1], last - box[0], box[3]])
 
 

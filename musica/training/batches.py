@@ -63,9 +63,8 @@ class Batches:
         if workers > 1:
             self._workers = FaceWorkers(samples, self._pieces, piece, workers)
         else:
-            cv2.setNumThreads(
-                1
-            )  # for images as small as crops its threads cost more than they save
+            # For images as small as crops its threads cost more than they save.
+            cv2.setNumThreads(1)
         self._lock = threading.Lock()
         self._error: InputError | None = None
 

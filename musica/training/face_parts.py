@@ -1,7 +1,8 @@
 """The parts of images that training sees, read once and kept in memory."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -10,6 +11,8 @@ from musica.errors import InputError
 from musica.files import image_files
 from musica.files.annotated_faces import AnnotatedFace
 from musica.training.face_crops import FaceCrops
+
+Part = TypeVar("Part", bound=tuple)
 
 
 class FacePart(NamedTuple):
@@ -48,7 +51,7 @@ class FaceParts:
     def __init__(self, crops: FaceCrops, capacity: float):
         self._crops = crops
         self.capacity = capacity
-        self._kept: dict[tuple[Path, tuple[float, ...]], FacePart] = {}
+        self._kept: dict[tuple[Path, tuple[float, ...]], Any] = {}
         self._kept_bytes = 0
 
     def load(self, face: AnnotatedFace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -57,14 +60,24 @@ class FaceParts:
         Raises:
             InputError: the image is unreadable, or its box lies outside it.
         """
+        part = self.kept(face, self._read)
+        return part.pixels, part.moved_points(face.landmarks), part.moved_box(face.box)
+
+    def kept(self, face: AnnotatedFace, read: Callable[[AnnotatedFace], Part]) -> Part:
+        """Returns a face's part, read now or kept from before.
+
+        Args:
+            face: the face.
+            read: the one reader of all faces; it gives a tuple that begins with the pixels.
+        """
         key = (face.image, tuple(face.box.tolist()))
         part = self._kept.get(key)
         if part is None:
-            part = self._read(face)
-            if self._kept_bytes + part.pixels.nbytes <= self.capacity:
+            part = read(face)
+            if self._kept_bytes + part[0].nbytes <= self.capacity:
                 self._kept[key] = part
-                self._kept_bytes += part.pixels.nbytes
-        return part.pixels, part.moved_points(face.landmarks), part.moved_box(face.box)
+                self._kept_bytes += part[0].nbytes
+        return part
 
     def _read(self, face: AnnotatedFace) -> FacePart:
         """Reads a part, and reduces it if its face is large."""

@@ -16,6 +16,7 @@ import numpy as np
 from musica.files import image_files
 from musica.files.annotated_faces import AnnotatedFace
 from musica.geometry.crops import MARGIN, bounding_box, rotation, transform_points
+from musica.geometry.landmarks import mirrored
 from musica.geometry.proportion_crops import (
     ProportionCrop,
     aligned_to_box,
@@ -50,8 +51,6 @@ class MdmSamples(FaceSamples):
     ):
         super().__init__(faces, reference_shape, levels=1, margin=margin, **options)
         self._margin = margin
-        self._kept: dict[tuple, tuple[np.ndarray, ProportionCrop]] = {}
-        self._kept_bytes = 0
         shapes = [self._crop(face, None).shape for face in self.faces]
         self._canvas = np.minimum(np.max(shapes, axis=0), MAX_SIDE)
         self._boxes = BoxModel(self.faces)
@@ -71,7 +70,7 @@ class MdmSamples(FaceSamples):
 
     def _prepared(self, face: AnnotatedFace, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """As ``FaceSamples._prepared``."""
-        part, crop = self._part(face)
+        part, crop = self.parts.kept(face, self._read)
         pixels = crop_pixels(part, replace(crop, first=np.zeros(2, int)))
         truth = crop.to_crop(face.landmarks)
         if self.augmentation is None:
@@ -83,19 +82,12 @@ class MdmSamples(FaceSamples):
             initial = aligned_to_box(self.reference_shape, self._boxes.draw(truth, rng))
         return pixels, initial.astype(np.float32), truth.astype(np.float32)
 
-    def _part(self, face: AnnotatedFace) -> tuple[np.ndarray, ProportionCrop]:
-        """The part of a face's image that its crop reads, kept as long as there is memory."""
-        key = face.image, tuple(face.box.tolist())
-        if key not in self._kept:
-            image = image_files.read_image(face.image)
-            crop = self._crop(face, image.shape)
-            (top, left), (bottom, right) = crop.first, crop.first + crop.sides
-            part = image[top:bottom, left:right].copy()
-            if self._kept_bytes + part.nbytes > self.parts.capacity:
-                return part, crop
-            self._kept[key] = part, crop
-            self._kept_bytes += part.nbytes
-        return self._kept[key]
+    def _read(self, face: AnnotatedFace) -> tuple[np.ndarray, ProportionCrop]:
+        """The part of a face's image that its crop reads, and the crop."""
+        image = image_files.read_image(face.image)
+        crop = self._crop(face, image.shape)
+        (top, left), (bottom, right) = crop.first, crop.first + crop.sides
+        return image[top:bottom, left:right].copy(), crop
 
     def _augmented(
         self, pixels: np.ndarray, truth: np.ndarray, rng: np.random.Generator
@@ -111,9 +103,8 @@ class MdmSamples(FaceSamples):
         assert self.augmentation is not None
         if rng.random() < self.augmentation.mirror_probability:
             assert self.mirror_order is not None
-            y, x = truth[list(self.mirror_order)].T
-            # PORT: x' = W - 1 - x, with the pixels; MDM uses W - x, one pixel off.
-            canvas, truth = canvas[:, ::-1], np.stack([y, canvas.shape[1] - 1 - x], axis=1)
+            truth = mirrored(truth, self.mirror_order, canvas.shape[1])
+            canvas = canvas[:, ::-1]
         if rng.random() < 0.5:
             canvas, truth = turned(canvas, truth, rng.normal(0, ROTATION))
         return jittered(canvas, rng), truth
