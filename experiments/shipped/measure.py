@@ -4,10 +4,11 @@
         --image_dir=../shared/data/faces68/images \
         --filenames=../shared/data/faces68/lists/helen_dev.txt
 
-Box noise and rolls come from ``data/perturb.py``, with its settings. All columns but the efforts
-take all iterations. Then come the mean expected NME in noisy boxes, how many of the alignments
-above 8 % and how many of the others are flagged there, and how large the expected errors of the
-landmarks of each part are in tight boxes, compared with the true ones.
+Box noise and rolls come from ``data/perturb.py``, with its settings. The columns of the efforts
+hold the NME in tight boxes, mean iterations and mean multiply-adds; all others take all iterations.
+Then come the mean expected NME in noisy boxes, how many of the alignments above 8 % and how many
+of the others are flagged there, and how large the expected errors of the landmarks of each part are
+in tight boxes, compared with the true ones.
 """
 
 import zlib
@@ -129,6 +130,7 @@ def _row(path: str, image_dir: str, aligners: dict[str, FaceAligner]) -> list[st
         for effort, aligner in aligners.items():
             face = aligned(effort, sample, sample.box, aligner)
             numbers.note(f"{effort} iterations", face.iterations)
+            numbers.note(f"{effort} cost", face.multiply_adds / 1e6)
         parts = scheme_for(len(sample.landmarks)).parts
         errors = metrics.group_errors(face.landmarks, sample.landmarks)
         for part, points in parts.items():
@@ -155,10 +157,7 @@ def _row(path: str, image_dir: str, aligners: dict[str, FaceAligner]) -> list[st
     ]
     return [
         f"{Path(path).stem}, {len(numbers.of(last))} faces",
-        *(
-            f"{numbers.percent(name)} ({numbers.mean(f'{name} iterations'):.2f})"
-            for name in aligners
-        ),
+        *(_effort(numbers, name) for name in aligners),
         numbers.percent("noisy"),
         f"{numbers.percent('found')} / {numbers.percent('found, tight')}",
         *(numbers.percent(f"rolled {smallest}") for smallest, _ in ROLLS),
@@ -167,6 +166,12 @@ def _row(path: str, image_dir: str, aligners: dict[str, FaceAligner]) -> list[st
         numbers.count("flags others"),
         ", ".join(shares),
     ]
+
+
+def _effort(numbers: Numbers, name: str) -> str:
+    """The cell of an effort."""
+    iterations, cost = (numbers.mean(f"{name} {column}") for column in ("iterations", "cost"))
+    return f"{numbers.percent(name)} ({iterations:.2f}, {cost:.1f} M)"
 
 
 def _measure_bias(settings: MeasureConfig) -> None:
