@@ -56,7 +56,7 @@ def read_image(path: str | os.PathLike, max_pixels: float = MAX_IMAGE_PIXELS) ->
     Args:
         path: the file.
         max_pixels: the largest number of pixels that is read. At its peak, reading takes 7 bytes
-            of memory per pixel (16-bit colour: 11), thus 1.4 GB for 200 megapixels.
+            of memory per pixel (JPEG: 3, 16-bit colour: 11), thus 1.4 GB for 200 megapixels.
 
     Returns:
         (H, W, 3) uint8.

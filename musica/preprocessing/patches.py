@@ -31,10 +31,12 @@ def cut_patches(
     y, x = starts.T
     if starts.min() > 0 and starts.max() <= min(height, width) - size:
         pixels = np.ascontiguousarray(pixels)
-        # A view of the windows at all places; ``sliding_window_view`` takes as long as the rest.
-        shape = (height - size + 1, width - size + 1, size, size, channels)
-        strides = pixels.strides[:2] + pixels.strides
-        return np.ndarray(shape, pixels.dtype, pixels, strides=strides)[y, x], INSIDE
+        # A view of the windows at all places. A window's row is one item, which is copied at once.
+        row = np.dtype((np.void, size * channels * pixels.itemsize))
+        shape = (height - size + 1, width - size + 1, size)
+        strides = (*pixels.strides[:2], pixels.strides[0])
+        windows = np.ndarray(shape, row, pixels, strides=strides)[y, x]
+        return windows.view(pixels.dtype).reshape(-1, size, size, channels), INSIDE
     offsets = np.arange(size)
     rows, columns = y[:, None] + offsets, x[:, None] + offsets
     copied = ((rows > 0) & (rows < height))[:, :, None] & ((columns > 0) & (columns < width))[
