@@ -21,9 +21,8 @@ from musica.errors import InputError
 from musica.files import image_files, landmark_files, picture_folders
 from musica.files.builtin_faces import builtin_truth
 from musica.geometry.box_conventions import CONVENTIONS, check_convention
-from musica.jobs.pictures import draw_aligned, draw_explained
 from musica.jobs.predictions import Predictions
-from musica.jobs.task_alignment import Summary, align_tasks
+from musica.jobs.task_alignment import Draw, Summary, align_tasks
 from musica.jobs.tasks import Task, builtin_tasks, listed_tasks, photo_tasks
 from musica.models.loading import SHIPPED, load_model, model_path
 
@@ -142,7 +141,6 @@ def infer(config: InferenceConfig) -> bool:
         iterations=_iterations(config, len(aligner.settings.levels)),
         realign=config.realign,
     )
-    explained = partial(draw_explained, aligner, options)
     summary = align_tasks(
         aligner,
         remaining,
@@ -150,7 +148,7 @@ def infer(config: InferenceConfig) -> bool:
         boxes_of,
         batch_size=config.batch_size,
         workers=config.workers,
-        draw=(explained if config.explain else draw_aligned) if draw else None,
+        draw=_draw(config.explain, aligner, options) if draw else None,
         max_pixels=config.max_megapixels * 1e6,
         **options,
     )
@@ -205,6 +203,13 @@ def _tasks(config: InferenceConfig) -> tuple[list[Task], Counter[str]]:
     if os.path.realpath(results) in map(os.path.realpath, folders):
         raise InputError("resDir must be another folder than image_dir and bb_root")
     return listed_tasks(config.eval_filenames, config.image_dir, config.bb_root), Counter()
+
+
+def _draw(explain: bool, aligner: FaceAligner, options: Options) -> Draw:
+    """What draws the pictures; imported only where pictures are wanted."""
+    from musica.jobs.pictures import draw_aligned, draw_explained
+
+    return partial(draw_explained, aligner, options) if explain else draw_aligned
 
 
 def _detector(tasks: Iterable[Task]) -> "FaceDetector | None":
