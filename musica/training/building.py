@@ -32,7 +32,11 @@ def build_training(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> Casca
         InputError: the configuration or a file that it names cannot be used.
     """
     training = CascadeTraining(
-        build_model(config, faces), config.loss, config.error_weight, config.iteration_weights
+        build_model(config, faces),
+        config.loss,
+        config.error_weight,
+        config.iteration_weights,
+        config.recurrent_bits,
     )
     optimizer = Adam(learning_rate(config), epsilon=config.adam_epsilon)
     optimizer.build(training.trainable_variables)
@@ -69,8 +73,10 @@ def build_model(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> keras.Mo
             margin=config.margin,
         )
     if pretrained is not None:
+        # The unit of the gain is fitted to a finished model (``musica-calibrate``).
+        weights = [each for each in pretrained.weights if "gain" not in each.path.split("/")]
         try:
-            model.set_weights(pretrained.get_weights())
+            model.set_weights([each.numpy() for each in weights])
         except ValueError as error:
             raise InputError(f"{path}: its weights do not fit the configured model") from error
     return model

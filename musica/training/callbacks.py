@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from musica.errors import InputError
+from musica.training.rounding import round_weights
 
 Logs: TypeAlias = dict[str, Any] | None
 
@@ -68,8 +69,14 @@ class AveragedWeights(keras.callbacks.Callback):
         """Puts the weights back."""
         self._swap()
 
-    def save(self, model: keras.Model, path: Path) -> None:
-        """Saves the model with its averaged weights, in float32, whole or not at all."""
+    def save(self, model: keras.Model, path: Path, recurrent_bits: int | None = None) -> None:
+        """Saves the model with its averaged weights, in float32, whole or not at all.
+
+        Args:
+            model: the cascade.
+            path: the .keras file.
+            recurrent_bits: as for ``CascadeTraining``.
+        """
         from musica.files.writing import replacing
 
         exact = type(model).from_config({**model.get_config(), "dtype": "float32"})
@@ -78,6 +85,8 @@ class AveragedWeights(keras.callbacks.Callback):
             exact.set_weights(model.get_weights())
         finally:
             self._swap()
+        if recurrent_bits is not None:
+            round_weights(exact, recurrent_bits)
         with replacing(path) as temporary:
             exact.save(temporary)
 

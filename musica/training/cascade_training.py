@@ -10,6 +10,7 @@ from keras import ops
 
 from musica.geometry.landmarks import scheme_for
 from musica.models import losses
+from musica.training.rounding import call_rounded
 
 
 class CascadeTraining(keras.Model):
@@ -20,6 +21,7 @@ class CascadeTraining(keras.Model):
         loss: name of the face error in ``losses.LOSSES``.
         error_weight: weight of the error estimate's loss.
         iteration_weights: weights of the iterations' losses; all 1 if None.
+        recurrent_bits: bits that MuSiCa's recurrent weights are rounded to; None: not rounded.
     """
 
     def __init__(
@@ -28,10 +30,12 @@ class CascadeTraining(keras.Model):
         loss: str,
         error_weight: float,
         iteration_weights: Sequence[float] | None = None,
+        recurrent_bits: int | None = None,
     ):
         super().__init__()
         self.cascade = cascade
         self.error_weight = error_weight
+        self.recurrent_bits = recurrent_bits
         self.iteration_weights = list(iteration_weights or [1.0] * len(cascade.multiply_adds))
         eye_corners = scheme_for(cascade.settings.landmark_count).eye_corners
         self.face_error = partial(losses.LOSSES[loss], eye_corners=eye_corners)
@@ -44,7 +48,9 @@ class CascadeTraining(keras.Model):
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, list]:
         """Runs the cascade; Keras tells its layers whether it is training."""
-        return self.cascade(inputs)
+        if self.recurrent_bits is None:
+            return self.cascade(inputs)
+        return call_rounded(self.cascade, inputs, self.recurrent_bits)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

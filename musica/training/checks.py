@@ -49,6 +49,11 @@ def check(config: TrainConfig) -> None:
             raise InputError(f"{key} must be at least {smallest}")
     if config.preprocessing == "mdm" and config.model != "mdm":
         raise InputError("preprocessing mdm belongs to model mdm")
+    if config.recurrent_bits is not None:
+        if not 2 <= config.recurrent_bits <= 8:
+            raise InputError(f"recurrent_bits must be 2 to 8, not {config.recurrent_bits}")
+        if config.model == "mdm":
+            raise InputError("recurrent_bits belongs to model musica")
     if config.echo < 1 or config.batch_size % config.echo:
         raise InputError(f"echo must divide batch_size {config.batch_size}, not {config.echo}")
     if config.echo > 1 and config.strategy != "none":

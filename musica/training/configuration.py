@@ -41,6 +41,9 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     hidden_size: int = option(512, "size of the hidden state")
     use_attention: bool = option(True, "local patch attention")
     patch_dropout: float = option(0.0, "share of the patches that are not seen in training")
+    recurrent_bits: int | None = option(
+        None, "bits that the recurrent weights are rounded to, 2 to 8; None: not rounded"
+    )
     initializer: str = option("release", "release, or the name of a Keras initializer")
     box_size: int = option(BOX_SIZE, "the box's longer side in crop pixels")
     margin: float = option(MARGIN, "margin of the crop, as a share of the box's sides")

@@ -96,7 +96,7 @@ def train_and_evaluate(config: TrainConfig) -> Path:
             )
     path = folder / "model.keras"
     if chief:
-        averages.save(cascade, path)
+        averages.save(cascade, path, config.recurrent_bits)
         print(f"wrote {path} after {checkpoints.step} steps")
     return path
 

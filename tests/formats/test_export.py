@@ -1,6 +1,8 @@
 """The shipped file: half the size, the same landmarks to a fraction of a pixel."""
 
 import json
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +14,8 @@ from musica.errors import InputError
 from musica.formats.export import ExportConfig, export
 from musica.formats.iteration_graph import INPUTS
 from musica.formats.onnx import OUTPUTS
+from musica.models.lite_model import LiteModel
+from musica.training.rounding import round_weights
 
 
 def test_half_precision_model_is_small_and_close(tmp_path):
@@ -77,13 +81,49 @@ def test_onnx_model_quits_iteration_by_iteration(tmp_path):
         np.testing.assert_allclose(error, expected["errors"][k], **tiny.TOLERANCE)
 
 
+def test_recurrent_weights_of_4_bits(tmp_path):
+    pytest.importorskip("ai_edge_quantizer")
+    # Smaller products are not quantised.
+    model = tiny.musica_model(patch_indices=(0, 1, 2, 3), filters=16, hidden_size=64)
+    round_weights(model, 4)
+    model.save(tmp_path / "model.keras")
+    generator = np.random.default_rng(0)
+    patches = generator.normal(size=(3, 4, 14, 14, 3)).astype(np.float32)
+    hidden = generator.uniform(-1, 1, (3, 64)).astype(np.float32)
+    expected = model.steps[0].update(patches, hidden)[0].numpy()
+    sizes, differences = {}, {}
+    for precision in ("int4", "int8"):
+        config = ExportConfig(
+            str(tmp_path / "model.keras"), str(tmp_path / f"{precision}.tflite"), precision
+        )
+        export(config)
+        sizes[precision] = Path(config.output).stat().st_size
+        found = LiteModel(config.output).step(0, patches, hidden)["displacement"]
+        differences[precision] = np.abs(found - expected).mean() / np.abs(expected).mean()
+
+    # The rounded weights are exact in 4 bits, and take half of 8 bits.
+    weights = sum(step.recurrent.kernel.numpy().size for step in model.steps)
+    assert sizes["int8"] - sizes["int4"] > 0.4 * weights
+    assert differences["int4"] < 0.03
+    assert differences["int4"] <= 1.05 * differences["int8"]
+
+
+def test_4_bits_name_their_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
+    tiny.musica_model().save(tmp_path / "model.keras")
+    config = ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "model.tflite"), "int4")
+    with pytest.raises(InputError, match=r"pip install 'musica\[int4\]'"):
+        export(config)
+    assert not Path(config.output).exists()
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"precision": "int3"}, "must be half or float32, not 'int3'"),
         ({"output": "model.h5"}, "output must name"),
         ({"output": ""}, "output must name"),
-        ({"output": "model.tflite", "precision": "int4"}, "int8 or half or float32"),
+        ({"output": "model.tflite", "precision": "int2"}, "int8 or int4 or half or float32"),
     ],
 )
 def test_bad_keys_are_refused(tmp_path, keys, message):

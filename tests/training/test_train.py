@@ -319,6 +319,16 @@ def test_what_is_saved_is_exact_whatever_was_trained_in(tiny, tmp_path):
     assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
 
 
+def test_recurrent_weights_are_saved_as_they_were_rounded(tiny, tmp_path):
+    keys = {**tiny, "recurrent_bits": 3, "patch_dropout": 0.5, "echo": 2, "max_steps": 2}
+    path = trainer.train_and_evaluate(TrainConfig(**keys, train_dir=str(tmp_path)))
+    model = keras.models.load_model(path)
+    for step in model.steps:
+        kernel = step.recurrent.kernel.numpy()
+        assert max(len(np.unique(unit)) for unit in kernel.T) <= 7
+        assert len(np.unique(step.head.kernel.numpy())) > 100
+
+
 def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
     path = str(uninterrupted[0] / "model.keras")
     pretrained = keras.models.load_model(path)
@@ -330,6 +340,14 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
     )  # which its weights were made for
     with pytest.raises(InputError, match="do not fit"):
         building.build_model(dataclasses.replace(config, hidden_size=8), [])
+    fitted = MuSiCa.from_config({**pretrained.get_config(), "predicts_gain": True})
+    fitted.save(uninterrupted[0] / "fitted.keras")
+    fitted_path = str(uninterrupted[0] / "fitted.keras")
+    model = building.build_model(
+        dataclasses.replace(config, pretrained_model_checkpoint_path=fitted_path), []
+    )
+    assert not model.predicts_gain
+    assert_close(model.steps[0].head.get_weights(), fitted.steps[0].head.get_weights(), 0)
     absent = dataclasses.replace(config, pretrained_model_checkpoint_path="absent.keras")
     with pytest.raises(InputError, match=r"absent\.keras"):
         building.build_model(absent, [])
@@ -350,6 +368,7 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
         ("train_weights", [0.0]),
         ("iteration_weights", [1.0, -1.0]),
         ("iteration_weights", [1.0]),
+        ("recurrent_bits", 1),
         ("learning_rate_warmup_steps", STEPS),
         ("learning_rate_schedule", "linear"),
         ("initializer", "absent"),
