@@ -36,6 +36,7 @@ class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
     )
     runners: list[str] = option([*WAYS], f"inference: ways to run the model: {', '.join(WAYS)}")
     rounds: int = option(30, "inference: measured turns of everything, after a warm-up")
+    efforts: list[str] = option([], "inference: the efforts to measure; none: the model's choice")
     against: list[str] = option([], f"inference: peers to measure too: {', '.join(PEERS)}")
     folder: str = option("", "measure musica-inference on a folder of photos", path=True)
     video: str = option("", "measure musica-video on a video file", path=True)

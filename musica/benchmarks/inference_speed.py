@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from musica.alignment.aligner import FaceAligner
+from musica.alignment.options import Options
 from musica.benchmarks.end_to_end import use_cores
 from musica.benchmarks.peers import PEERS
 from musica.cli import command
@@ -78,13 +79,15 @@ def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
     runs: dict[tuple, Iterator[Callable]] = {}
     nmes: dict[tuple, str] = {}
     for name, aligner in _aligners(config, threads).items():
-        numbers = {"yes": None, "no": len(aligner.settings.levels)}
-        for quits, iterations in numbers.items():
-            faces = aligner.align_batch(images, boxes, iterations=iterations)
+        ways: dict[str, Options] = {name: {"effort": name} for name in config.efforts}
+        ways = ways or {"yes": {}}
+        ways["no"] = {"iterations": len(aligner.settings.levels)}
+        for quits, options in ways.items():
+            faces = aligner.align_batch(images, boxes, **options)
             nmes[name, quits] = _nme(listed, [face.landmarks for face in faces])
         for batch in config.batches:
-            for quits, iterations in numbers.items():
-                whole = _calls(aligner, images, boxes, batch, iterations)
+            for quits, options in ways.items():
+                whole = _calls(aligner, images, boxes, batch, options)
                 runs[name, batch, quits, "whole"] = cycle(whole)
             parts = _parts(aligner, images, boxes, batch)
             for part, call in parts.items():
@@ -150,14 +153,14 @@ def _nme(listed: list["AnnotatedFace"], found: list[np.ndarray]) -> str:
 
 
 def _calls(
-    aligner: FaceAligner, images: list, boxes: list, batch: int, iterations: int | None
+    aligner: FaceAligner, images: list, boxes: list, batch: int, options: Options
 ) -> list[Callable]:
     """Whole calls that together see every face alike."""
     pairs = cycle(zip(images, boxes, strict=True))
     calls: list[Callable] = []
     for _ in range(len(images)):
         some, theirs = zip(*islice(pairs, batch), strict=True)
-        calls.append(partial(aligner.align_batch, some, theirs, iterations=iterations))
+        calls.append(partial(aligner.align_batch, some, theirs, **options))
     return calls
 
 

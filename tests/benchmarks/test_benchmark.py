@@ -76,6 +76,17 @@ def test_every_way_gets_its_rows(keys, capsys):
         assert 0 < float(nme) < 12
 
 
+def test_each_effort_gets_its_rows(capsys):
+    keys = {"batches": [1], "threads": [1], "rounds": 1, "runners": ["litert"]}
+    benchmark(BenchmarkConfig(**keys, efforts=["low", "full"]))
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[3] for row in rows] == ["low", "full", "no"]
+    low, full, none = (float(row[-2]) for row in rows)
+    assert low <= full == none
+    with pytest.raises(InputError, match="effort must be low or balanced or full, not 'none'"):
+        benchmark(BenchmarkConfig(**keys, efforts=["none"]))
+
+
 def test_a_folder_is_measured_beside_another_program(tmp_path, capsys):
     picture = next(iter(inference.builtin_tasks())).image
     for name in "ab":
