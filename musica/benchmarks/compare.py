@@ -1,10 +1,4 @@
-"""Compares models on the same faces: ``python -m musica.compare --models=a.keras,b.keras ...``.
-
-Every model aligns a face before the next face comes, one face at a time on one CPU thread, each in
-turn the first, so that all meet the same conditions. A model with a stop threshold has two rows:
-all its iterations, and as many as each face needs; below the table stands how much its rule knows.
-The table is printed and written as Markdown.
-"""
+"""The keys and the work of ``musica.compare``, whose module describes them."""
 
 import sys
 import time

@@ -1,7 +1,4 @@
-"""Draws landmarks on images: ``python -m musica.show_flm_on_image --config=show.json``.
-
-Every .pts file under ``estimated_dir`` is drawn on the image of the same relative name.
-"""
+"""The keys and the work of ``musica.show_flm_on_image``, whose module describes them."""
 
 import math
 import os

@@ -1,9 +1,4 @@
-"""Saves a trained model for shipping: ``python -m musica.export``.
-
-By the name of the output: ``.keras`` for TensorFlow, ``.tflite`` for LiteRT
-(``musica.models.lite_model``), ``.onnx`` for ONNX (``musica.formats.onnx``), a folder for a
-TensorFlow SavedModel. Each can quit early: every iteration is called by itself.
-"""
+"""The keys and the work of ``musica.export``, whose module describes them."""
 
 import io
 import json

