@@ -20,6 +20,8 @@ from PIL import ExifTags, Image
 # Cameras store several pictures in an MPO file; the first one is read.
 JPEG = ("JPEG", "MPO")
 END_OF_JPEG = b"\xff\xd9"
+# Bytes that a JPEG file may have besides its pixels: a profile, thumbnails, data of the camera.
+JPEG_EXTRAS = 1 << 22
 # Strips of a megapixel take five times as long: their memory is new each time.
 STRIP_PIXELS = 1 << 18
 # Pillow's names of 16-bit colour, of which it keeps the upper bytes: B, L and N are byte orders.
@@ -105,7 +107,7 @@ def _decoded(path: Path, formats: Collection[str], max_pixels: float) -> tuple[n
         if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
         if image.format in JPEG and image.mode in ("RGB", "L"):
-            pixels = _whole_jpeg(path)
+            pixels = _whole_jpeg(path, 4 * image.width * image.height + JPEG_EXTRAS)
             if pixels is not None:
                 return pixels, _orientation(image)
         deep_colour = any(DEEP_COLOUR.search(str(tile)) for tile in image.tile)
@@ -120,11 +122,17 @@ def _decoded(path: Path, formats: Collection[str], max_pixels: float) -> tuple[n
         return _converted(image, lambda strip: np.asarray(strip.convert("RGB"))), orientation
 
 
-def _whole_jpeg(path: Path) -> np.ndarray | None:
+def _whole_jpeg(path: Path, most_bytes: int) -> np.ndarray | None:
     """Decodes a JPEG file: (H, W, 3) uint8; None if it is damaged, or more follows its end.
 
     Of a file that was cut off OpenCV decodes the rest, which Pillow refuses.
+
+    Args:
+        path: the file.
+        most_bytes: a larger file is not read into memory: None.
     """
+    if path.stat().st_size > most_bytes:
+        return None
     content = path.read_bytes()
     if not content.endswith(END_OF_JPEG):
         return None

@@ -3,6 +3,7 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -126,6 +127,43 @@ def header_of_png(side):
     chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     content = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return b"\x89PNG\r\n\x1a\n" + content + b"\0\0\0\0IDAT"
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {"quality": 60}),
+        ("RGB", {"progressive": True, "subsampling": 0}),
+        ("L", {}),
+        ("CMYK", {}),
+        ("RGB", {"format": "MPO", "save_all": True, "append_images": [Image.new("RGB", (9, 5))]}),
+    ],
+)
+def test_jpeg_pixels_are_pillows(tmp_path, mode, options):
+    small = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    picture = Image.fromarray(small).resize((90, 70)).convert(mode)
+    path = tmp_path / "picture.jpg"
+    picture.save(path, **{"format": "JPEG", **options})
+    with Image.open(path) as opened:
+        expected = np.asarray(opened.convert("RGB"))
+    np.testing.assert_array_equal(image_files.read_image(path), expected)
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(100))
+    np.testing.assert_array_equal(image_files.read_image(path), expected)
+    path.write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(InputError, match="not a readable image"):
+        image_files.read_image(path)
+
+
+def test_a_jpeg_file_is_not_read_beyond_reason(tmp_path, monkeypatch):
+    path = tmp_path / "picture.jpg"
+    Image.new("RGB", (20, 10), "red").save(path)
+    with path.open("ab") as file:
+        file.truncate(100_000_000)
+        file.seek(0, 2)
+        file.write(picture_decoding.END_OF_JPEG)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("the whole file was read"))
+    assert image_files.read_image(path).shape == (10, 20, 3)
 
 
 def test_huge_images_are_one_clear_line(tmp_path, recwarn):
