@@ -2,7 +2,7 @@
 # Measures everything on README.md's table: sh measure.sh DATA WORK [PYTHON_WITH_MEDIAPIPE]
 # DATA has images/, bb/ and lists/ of 68-point faces; WORK gets photos, a video and results.
 set -e
-data=$1 work=$2 mediapipe=$3
+data=$1 work=$2 mediapipe=$3 peer=
 here=$(dirname "$0")
 folders="--image_dir=$data/images --bb_root=$data/bb"
 rounds=${ROUNDS:-40}
@@ -14,9 +14,8 @@ for set in helen_dev aflw80_dev; do
         --against=dlib,mediapipe $folders --train_filenames="$data/lists/$set.txt"
 done
 echo "## Folder"
-peers="python $here/peer_folder.py dlib {source} {results}"
-[ -z "$mediapipe" ] || peers="$mediapipe $here/peer_folder.py mediapipe {source} {results},$peers"
-musica-benchmark --folder="$work/photos" --threads=1,2 --rounds=3 --commands="$peers"
+[ -z "$mediapipe" ] || peer="$mediapipe $here/peer_folder.py mediapipe {source} {results}"
+musica-benchmark --folder="$work/photos" --threads=1,2 --rounds=3 --commands="$peer"
 musica-inference "$work/photos" --resDir="$work/found" --noskip_existing
 python "$here/photos.py" --output="$work" --results="$work/found"
 echo "## Video"

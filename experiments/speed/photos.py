@@ -36,7 +36,7 @@ class PhotosConfig(AnnotatedFolders):
     lists: list[str] = option([], "lists of annotated faces of 200 pixels or more", path=True)
     output: str = option("", "folder for photos/, truth/ and face.mp4", path=True)
     results: str = option("", "folder of musica-inference's results: count its faces", path=True)
-    count: int = option(40, "photos")
+    count: int = option(120, "photos")
     frames: int = option(300, "of the video, which is 640x480")
 
 

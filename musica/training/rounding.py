@@ -5,6 +5,8 @@ reading them. Rounded to 4 bits afterwards they cost 2 % of the NME; trained lik
 nothing. The optimizer keeps unrounded weights. The cascade computes with rounded ones, and their
 gradient passes on as if nothing had been rounded: Y. Bengio et al., "Estimating or Propagating
 Gradients Through Stochastic Neurons for Conditional Computation", 2013.
+
+PORT: the release has float32 weights. Without ``recurrent_bits`` nothing is rounded here, either.
 """
 
 from typing import Any
