@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from musica.errors import InputError
 from musica.files import picture_decoding
@@ -24,7 +24,9 @@ PICTURE_ARRAY = (
 MAX_IMAGE_PIXELS = 200_000_000
 # Pillow names them, but cannot decode them; to read EPS it starts another program.
 UNDECODED_FORMATS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
-HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+HEIF_SUFFIXES = {".heic", ".heif", ".hif"}
+# Pillow has them at once. Loading its other formats takes as long as ten alignments.
+COMMON_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM")
 
 
 @cache
@@ -64,14 +66,18 @@ def read_image(path: str | os.PathLike, max_pixels: float = MAX_IMAGE_PIXELS) ->
     Raises:
         InputError: missing, unreadable or larger than ``max_pixels``.
     """
-    path, formats = check_file(path), sorted(set(image_formats().values()))
+    path = check_file(path)
     try:
-        return picture_decoding.decode(path, formats, max_pixels)
+        try:
+            return picture_decoding.decode(path, COMMON_FORMATS, max_pixels)
+        except UnidentifiedImageError:
+            formats = sorted(set(image_formats().values()))
+            return picture_decoding.decode(path, formats, max_pixels)
     except Image.DecompressionBombError as error:
         limit = f"more than {max_pixels / 1e6:g} megapixels"
         raise InputError(f"{path}: its pixels are too many: {limit}") from error
     except Exception as error:  # Pillow's decoders raise many kinds on malformed files
-        needs_heif = path.suffix.lower() in HEIF_SUFFIXES and "HEIF" not in formats
+        needs_heif = path.suffix.lower() in HEIF_SUFFIXES - image_formats().keys()
         advice = "; HEIC needs pip install 'musica[heif]'" if needs_heif else ""
         raise InputError(f"{path}: not a readable image{advice}") from error
 

@@ -61,23 +61,23 @@ def measure(model: "MuSiCa", samples: "FaceSamples", batch_size: int) -> Measure
 
     run = tf.function(model, reduce_retracing=True)
     total = len(samples.faces)
-    bar = progress_bar(total, "face")
     results = []
-    for start in range(0, total, batch_size):
-        listed = range(start, min(start + batch_size, total))
-        batch = list(annotated_faces.usable(listed, partial(_sample, samples), name=None))
-        if batch:
-            positions, prepared = zip(*batch, strict=True)
-            *levels, initial, truth = zip(*prepared, strict=True)
-            pyramid = [tf.constant(pad_batch(level)) for level in levels]
-            inputs = {"pyramid": pyramid, "initial": tf.constant(np.array(initial))}
-            landmarks, truth = run(inputs)["landmarks"], np.array(truth)
-            closed = [
-                metrics.nme(run(inputs)["landmarks"][-1], truth) for _ in _closing_each(model)
-            ]
-            errors = metrics.nme(landmarks[-1], truth), np.stack(closed, axis=1)
-            results.append((positions, *attention(model, inputs, landmarks), *errors))
-        bar.update(len(listed))
+    with progress_bar(total, "face") as bar:
+        for start in range(0, total, batch_size):
+            listed = range(start, min(start + batch_size, total))
+            batch = list(annotated_faces.usable(listed, partial(_sample, samples), name=None))
+            if batch:
+                positions, prepared = zip(*batch, strict=True)
+                *levels, initial, truth = zip(*prepared, strict=True)
+                pyramid = [tf.constant(pad_batch(level)) for level in levels]
+                inputs = {"pyramid": pyramid, "initial": tf.constant(np.array(initial))}
+                landmarks, truth = run(inputs)["landmarks"], np.array(truth)
+                closed = [
+                    metrics.nme(run(inputs)["landmarks"][-1], truth) for _ in _closing_each(model)
+                ]
+                errors = metrics.nme(landmarks[-1], truth), np.stack(closed, axis=1)
+                results.append((positions, *attention(model, inputs, landmarks), *errors))
+            bar.update(len(listed))
     if not results:
         raise InputError("no face is usable")
     return Measurements(*map(np.concatenate, zip(*results, strict=True)))
