@@ -12,9 +12,9 @@ import numpy as np
 
 TABLES = Path(__file__).parents[1] / "weights"
 COLUMNS = ("x", "y", "depth", "weight")
+# Steps are turns in radians, and logarithms of the scale. None follows once all are small.
 STEPS = 10
-# Of a turn in radians, and of the logarithm of the scale.
-LARGEST_STEP = 0.5
+LARGEST_STEP, SMALL_STEP = 0.5, 1e-6
 
 
 class Pose(NamedTuple):
@@ -115,6 +115,8 @@ def turns_and_scales(points: np.ndarray, face: MeanFace) -> tuple[np.ndarray, np
         steps = (np.linalg.pinv(slopes.mT @ slopes) @ (slopes.mT @ gaps))[..., 0]
         steps = np.clip(steps, -LARGEST_STEP, LARGEST_STEP)  # points that are no face diverge
         turns, scales = _turned(turns, steps[:, :3]), scales * np.exp(steps[:, 3])
+        if (np.abs(steps) < SMALL_STEP).all():
+            break
     return turns, scales * units
 
 
