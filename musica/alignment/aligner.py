@@ -234,8 +234,8 @@ class FaceAligner:
         """A face that stopped after iteration k."""
         fail = options.get("fail_threshold")
         fail = self.settings.fail_threshold if fail is None else fail
-        is_last = k == len(self.settings.levels) - 1 or options.get("iterations") == k + 1
-        failed = is_last and fail is not None and not estimate <= fail
+        # Also of a face that stopped early, since further iterations would gain nothing.
+        failed = fail is not None and not estimate <= fail
         calibration = self.settings.calibration
         expected = None if calibration is None else float(np.interp(estimate, *calibration[k]))
         profile = self._profile

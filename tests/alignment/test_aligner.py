@@ -117,8 +117,9 @@ def test_failed(aligner, faces, estimates):
     threshold = between(estimates[2])
     found = aligner.align_batch(*faces, fail_threshold=threshold)
     assert [face.failed for face in found] == list(estimates[2] > threshold)
-    quitters = aligner.align_batch(*faces, stop_threshold=np.inf, fail_threshold=-np.inf)
-    assert not any(face.failed for face in quitters)
+    quitters = aligner.align_batch(*faces, stop_threshold=np.inf, fail_threshold=threshold)
+    assert [face.iterations for face in quitters] == [1] * 4
+    assert [face.failed for face in quitters] == list(estimates[0] > threshold)
     assert not any(face.failed for face in aligner.align_batch(*faces))
 
 
@@ -130,6 +131,14 @@ def test_the_models_own_thresholds_hold(aligner, faces, monkeypatch):
     assert [face.iterations for face in aligner.align_batch(*faces)] == [1] * 4
     change(stop_threshold=-np.inf, fail_threshold=-np.inf)
     assert all(face.failed for face in aligner.align_batch(*faces))
+
+
+@pytest.mark.parametrize("effort", ["low", "balanced", "full"])
+def test_what_is_no_face_fails(effort):
+    shipped = FaceAligner.load(effort=effort)
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    for picture in (np.full((240, 320, 3), 90, np.uint8), noise):
+        assert shipped.align(picture, (100, 60, 220, 180)).failed
 
 
 def test_faces_of_one_picture(aligner, faces):

@@ -63,7 +63,7 @@ def test_why_the_last_iteration_is_the_last(shipped, takeo, written):
         "stops: the last iteration, failed",
     ]
     written.clear()
-    explain(shipped, *takeo, iterations=1)
+    explain(shipped, *takeo, iterations=1, fail_threshold=1.0)
     assert written[0] == "Every face runs exactly 1 iteration."
     assert len(written) == 2 and written[1].endswith("\nstops")
 
