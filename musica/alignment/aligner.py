@@ -9,7 +9,7 @@ import numpy as np
 
 from musica.alignment.face import Face, PreparedFace
 from musica.alignment.mirroring import mean_face, mirrored
-from musica.alignment.options import Options, last_iteration, stop_rule
+from musica.alignment.options import Options, fail_threshold, last_iteration, stop_rule
 from musica.alignment.realignment import better, roll_to_undo
 from musica.alignment.runner import Runner
 from musica.errors import InputError
@@ -217,10 +217,13 @@ class FaceAligner:
             pyramids = [faces[index].pyramid for index in active]
             state, landmarks, errors, gains = self.runner.iterate(k, pyramids, initial, state)
             stops = [True] * len(active) if k == last else rule.stops(k, errors, gains).tolist()
+            # A face whose estimate made it stop is good enough; one without a gain may be hopeless.
+            may_fail = k == last or rule.score == "gain"
+            fail = fail_threshold(options, self.settings) if may_fail else None
             for row, index in enumerate(active):
                 if stops[row]:
                     points = faces[index].crop.to_image(landmarks[row].astype(np.float64))
-                    results[index] = self._face(k, points, float(errors[row]), options)
+                    results[index] = self._face(k, points, float(errors[row]), fail)
             if all(stops):
                 break
             if any(stops):
@@ -230,11 +233,8 @@ class FaceAligner:
                 state = IterationState(*(part[goes_on] for part in state))
         return [face for face in results if face is not None]
 
-    def _face(self, k: int, points: np.ndarray, estimate: float, options: Options) -> Face:
-        """A face that stopped after iteration k."""
-        fail = options.get("fail_threshold")
-        fail = self.settings.fail_threshold if fail is None else fail
-        # Also of a face that stopped early, since further iterations would gain nothing.
+    def _face(self, k: int, points: np.ndarray, estimate: float, fail: float | None) -> Face:
+        """A face that stopped after iteration k; it failed if its estimate is above ``fail``."""
         failed = fail is not None and not estimate <= fail
         calibration = self.settings.calibration
         expected = None if calibration is None else float(np.interp(estimate, *calibration[k]))

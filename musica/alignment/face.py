@@ -18,7 +18,8 @@ class Face:
         landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
         error_estimate: the model's own, on the scale of ``losses.l1_error``.
         iterations: number of iterations that ran, including a second alignment.
-        failed: the estimate after the last iteration that ran is above the fail threshold.
+        failed: the estimate is above the fail threshold, though no iteration was left or promised a
+            gain.
         expected_nme: the estimate on the NME scale, a fraction of the distance of the outer eye
             corners: the mean error of faces with such an estimate after as many iterations; None
             if the model is not calibrated.

@@ -45,6 +45,12 @@ def last_iteration(options: Options, settings: ModelSettings) -> int:
     return (iterations or count) - 1
 
 
+def fail_threshold(options: Options, settings: ModelSettings) -> float | None:
+    """The estimate above which a face failed; None: no face fails."""
+    given = options.get("fail_threshold")
+    return settings.fail_threshold if given is None else given
+
+
 def stop_rule(options: Options, settings: ModelSettings, effort: str | None) -> StopRule:
     """When faces stop (``METHOD.md`` section 8).
 
