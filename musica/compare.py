@@ -2,7 +2,8 @@
 
 The models take turns face by face, each of them first in turn, on one CPU thread, so that all meet
 the same conditions. A model with a stop threshold has two rows: all its iterations, and as many as
-each face needs. The table is printed and written as Markdown.
+each face needs; below the table stands how much its rule knows. The table is printed and written as
+Markdown.
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,8 @@ rounds=${ROUNDS:-40}
     python "$here/photos.py" $folders --lists="$data/lists/helen_train.txt" --output="$work"
 for set in helen_dev aflw80_dev; do
     echo "## One face and 64, $set"
-    musica-benchmark --rounds="$rounds" --threads=1 --batches=1,64 --runners=litert --efforts=balanced,low,full \
-        --against=dlib,mediapipe $folders --train_filenames="$data/lists/$set.txt"
+    musica-benchmark --rounds="$rounds" --threads=1 --batches=1,64 --runners=litert \
+        --efforts=balanced,low,full --against=dlib,mediapipe $folders --train_filenames="$data/lists/$set.txt"
 done
 echo "## Folder"
 [ -z "$mediapipe" ] || peer="$mediapipe $here/peer_folder.py mediapipe {source} {results}"

@@ -67,11 +67,11 @@ class CascadeStep(keras.layers.Layer):
         self.patch_size = patch_size
         self.filters = filters
         self.hidden_size = hidden_size
-        self.use_attention = use_attention
-        self.predicts_error = predicts_error
+        self.use_attention = bool(use_attention)
+        self.predicts_error = bool(predicts_error)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.patch_dropout = patch_dropout
-        self.predicts_gain = predicts_gain
+        self.predicts_gain = bool(predicts_gain)
 
         policy = self.dtype_policy
         exact = policy.variable_dtype

@@ -38,7 +38,7 @@ class StopPredictor(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden_size = hidden_size
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.predicts_gain = predicts_gain
+        self.predicts_gain = bool(predicts_gain)
         self.error = self._unit("error")
         self.gain = self._unit("gain") if predicts_gain else None
 

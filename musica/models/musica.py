@@ -131,12 +131,12 @@ class MuSiCa(keras.Model):
             landmark_profile,
         )
         self.filters = filters
-        self.use_attention = use_attention
+        self.use_attention = bool(use_attention)
         self.kernel_initializer = keras.initializers.get(
             kernel_initializer or release_initializer()
         )
         self.patch_dropout = patch_dropout
-        self.predicts_gain = predicts_gain
+        self.predicts_gain = bool(predicts_gain)
         self.steps = [
             CascadeStep(
                 landmark_count,

@@ -19,6 +19,13 @@ LAYERS = [
 ]
 
 
+def test_switches_of_a_file_may_have_any_type():
+    step = CascadeStep(5, 2, filters=4, hidden_size=8, predicts_gain="", use_attention=None)
+    expected = CascadeStep(5, 2, filters=4, hidden_size=8, use_attention=False)
+    assert step.multiply_adds == expected.multiply_adds
+    assert step.get_config()["predicts_gain"] is False
+
+
 def random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
