@@ -41,6 +41,9 @@ class ConvergeConfig:
     output: str = option("", "folder for models and tables", path=True)
     only: list[str] = option([], f"models (default: all): {', '.join(MODELS)}")
     seeds: list[int] = option([0], "each model is trained once with each")
+    precision: str = option(
+        "mixed_bfloat16", "float32 is quicker on CPUs without instructions for bfloat16"
+    )
     dry_run: bool = option(False, "print the commands that are to do")
 
 
@@ -60,6 +63,7 @@ def stages(config: ConvergeConfig) -> Iterator[Stage]:
                 folder = Path(config.output, f"seed_{seed}", name)
                 words = ["-m", "musica.train", f"--config={FOLDER / 'converge.json'}"]
                 words += [f"--train_dir={folder}", f"--seed={seed}", *changes]
+                words += [f"--precision={config.precision}"]
                 product = folder / "model.keras"
                 trainings.append(Stage("train", name, tuple(words), product, (), f"seed_{seed}"))
         yield from trainings
