@@ -29,7 +29,8 @@ class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
         [1, 2], "inference: threads, and the cores they run on; each number has its own process"
     )
     runners: list[str] = option([*WAYS], f"inference: ways to run the model: {', '.join(WAYS)}")
-    rounds: int = option(30, "inference: measured turns of everything, after a warm-up")
+    rounds: int = option(10, "inference: measured turns of everything, after a warm-up")
+    turn_seconds: float = option(0.3, "inference: calls are repeated for so long in a turn")
     efforts: list[str] = option([], "inference: the efforts to measure; none: the model's choice")
     against: list[str] = option([], f"inference: peers to measure too: {', '.join(PEERS)}")
     folder: str = option("", "measure musica-inference on a folder of photos", path=True)

@@ -38,9 +38,9 @@ WAYS = {
     "xla": "TensorFlow, XLA",
     "eager": "TensorFlow, eager",
 }
-# Short calls are repeated for so many seconds, and the first is not counted: otherwise each would
-# find the processor's caches full of what another way left there.
-TURN = 0.01
+# The share of a turn whose calls do not count: they find the processor's caches full of what
+# another way left there. A program that aligns faces does not.
+WARM_UP = 1 / 3
 # A way that has taken so many seconds has no more turns, after the first five.
 LONGEST, FEWEST = 8.0, 5
 
@@ -101,7 +101,7 @@ def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
             runs[name, 1, "", "network"] = cycle([peer.network])
     # XLA compiles for every size of crop: all faces must have been seen.
     warm_up = len(images) + 1 if "xla" in config.runners else 1
-    return _rows(_timed(runs, config.rounds, warm_up), nmes, threads)
+    return _rows(_timed(runs, config, warm_up), nmes, threads)
 
 
 def _aligners(config: "BenchmarkConfig", threads: int) -> dict[str, FaceAligner]:
@@ -215,15 +215,17 @@ def _lite_parts(aligner: FaceAligner, pairs: list[tuple]) -> dict[str, Callable]
     }
 
 
-def _timed(runs: dict[tuple, Iterator], rounds: int, warm_up: int) -> dict[tuple, tuple]:
+def _timed(
+    runs: dict[tuple, Iterator], config: "BenchmarkConfig", warm_up: int
+) -> dict[tuple, tuple]:
     """Calls everything in turn; the seconds of its calls, and what they returned."""
     seconds: dict[tuple, list[float]] = {key: [] for key in runs}
     results: dict[tuple, list] = {key: [] for key in runs}
-    for round_ in range(warm_up + rounds):
+    for round_ in range(warm_up + config.rounds):
         for key, calls in runs.items():
             if len(seconds[key]) >= FEWEST and sum(seconds[key]) > LONGEST:
                 continue
-            turn = _turn(calls)
+            turn = _turn(calls, config.turn_seconds)
             if round_ >= warm_up:
                 seconds[key] += [second for second, _ in turn]
                 if key[-1] == "whole":
@@ -231,16 +233,19 @@ def _timed(runs: dict[tuple, Iterator], rounds: int, warm_up: int) -> dict[tuple
     return {key: (np.array(seconds[key]), results[key]) for key in runs}
 
 
-def _turn(calls: Iterator[Callable]) -> list[tuple[float, object]]:
-    """One call, or several short ones after one that does not count: seconds and results."""
-    done = []
-    while True:
+def _turn(calls: Iterator[Callable], length: float) -> list[tuple[float, object]]:
+    """Calls for so many seconds, at least once: seconds and results of those that count."""
+    done: list[tuple[float, object]] = []
+    spent, counted = 0.0, 0
+    while not done or spent < length:
+        if spent < WARM_UP * length:
+            counted = len(done)
         call = next(calls)
         start = time.perf_counter()
         result = call()
         done.append((time.perf_counter() - start, result))
-        if sum(second for second, _ in done) > TURN:
-            return done[1:] or done
+        spent += done[-1][0]
+    return done[counted:]
 
 
 def _rows(timed: dict[tuple, tuple], nmes: dict[tuple[str, str], str], threads: int) -> list[str]:

