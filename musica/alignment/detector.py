@@ -9,9 +9,11 @@ used: it does not import with NumPy 2.
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,14 +23,17 @@ from musica.files.image_files import Picture, as_image
 from musica.geometry.box_conventions import overlaps, to_landmark_box
 
 NEEDED = "finding faces needs its detector: pip install 'musica[detect]' (or give boxes)"
-# Cells on a side of the two grids of anchors, and anchors in each cell.
+# Cells on a side of the two grids of anchors in a square, and anchors in each cell.
 ANCHOR_GRIDS = ((16, 2), (8, 6))
 MIN_SCORE = 0.5
 # Boxes that overlap more (intersection over union) are one face.
 SAME_FACE = 0.3
-# The picture is looked at with a margin, or faces that fill it are missed: a square of this many
-# times its longer side.
+# The picture is looked at with a margin, or faces that fill it are missed: a window of this many
+# times its sides.
 PICTURE_WINDOW = 1.25
+# Sides of windows that are no squares are multiples of so many of the model's pixels, and its
+# shortest ones so many. The fewer kinds there are, the fewer interpreters.
+UNIT, SHORTEST = 32, 160
 # A face is surely found if it takes this share of a window. Smaller ones are looked for in smaller
 # windows, which overlap so that each face lies wholly in one.
 SURELY_SEEN = 0.1
@@ -48,7 +53,7 @@ class BlazeFace:
 
     Attributes:
         weights: its file in the package.
-        size: side of its square picture in pixels.
+        size: longer side of its picture in pixels.
     """
 
     weights: str
@@ -57,6 +62,40 @@ class BlazeFace:
 
 FAR = BlazeFace("data/face_detection_back.tflite", 256)
 NEAR = BlazeFace("data/face_detection_short_range.tflite", 128)
+
+
+class Window(NamedTuple):
+    """A part of an image, as a model sees it.
+
+    Attributes:
+        left: of its corner in the image, in pixels; it may lie outside.
+        top: as ``left``.
+        pixel: side of a pixel of the model in pixels of the image.
+        columns: of the model's picture.
+        rows: of the model's picture.
+    """
+
+    left: int
+    top: int
+    pixel: float
+    columns: int
+    rows: int
+
+    @classmethod
+    def square(cls, left: int, top: int, side: int, model: BlazeFace) -> "Window":
+        """A square with so many pixels of the image on each side."""
+        return cls(left, top, side / model.size, model.size, model.size)
+
+    @classmethod
+    def around(cls, height: int, width: int) -> "Window":
+        """A whole picture and a margin, as ``FAR`` sees it."""
+        pixel = PICTURE_WINDOW * max(height, width) / FAR.size
+        columns, rows = (
+            max(UNIT * ceil(PICTURE_WINDOW * side / pixel / UNIT - 1e-9), SHORTEST)
+            for side in (width, height)
+        )
+        left, top = round((width - columns * pixel) / 2), round((height - rows * pixel) / 2)
+        return cls(left, top, pixel, columns, rows)
 
 
 class FaceDetector:
@@ -75,9 +114,9 @@ class FaceDetector:
 
     def __init__(self, min_score: float = MIN_SCORE):
         self.min_score = min_score
-        self._anchors = _anchors()
         self._own = threading.local()
-        self._interpreters()
+        for model in (FAR, NEAR):
+            self._interpreter(model, model.size, model.size)
 
     def __reduce__(self) -> tuple:
         return FaceDetector, (self.min_score,)
@@ -105,8 +144,7 @@ class FaceDetector:
         """BlazeFace's own boxes, (F, 4), of a uint8 image; otherwise as ``detect``."""
         height, width = image.shape[:2]
         longer = max(height, width)
-        side = round(PICTURE_WINDOW * longer)
-        faces = self._faces_in(image, (width - side) // 2, (height - side) // 2, side)
+        faces = self._faces_in(image, Window.around(height, width))
         smaller = WINDOW if smallest_face is None else max(1, round(smallest_face / SURELY_SEEN))
         if smallest_face is None:
             smaller = max(smaller, round(longer * WINDOW_SHARE))
@@ -121,26 +159,25 @@ class FaceDetector:
         height, width = image.shape[:2]
         for top in _starts(height, side):
             for left in _starts(width, side):
-                yield self._faces_in(image, left, top, side)
+                yield self._faces_in(image, Window.square(left, top, side, FAR))
 
     def _close_up(self, picture: np.ndarray, face: np.ndarray) -> np.ndarray:
         """Looks again at a (5,) face: (1, 5) with a better box, or (0, 5) if it is none."""
         side = max(round(CLOSE_UP * (face[2:4] - face[:2]).max()), 1)
         left, top = np.rint((face[:2] + face[2:4] + 1 - side) / 2).astype(int)
-        found = self._faces_in(picture, left, top, side, NEAR)
+        found = self._faces_in(picture, Window.square(left, top, side, NEAR), NEAR)
         return _merged(found[overlaps(face[:4], found[:, :4]) > SAME_FACE])[:1]
 
-    def _faces_in(
-        self, image: np.ndarray, left: int, top: int, side: int, model: BlazeFace = FAR
-    ) -> np.ndarray:
-        """Finds faces in a square window, which may reach outside the image.
+    def _faces_in(self, image: np.ndarray, window: Window, model: BlazeFace = FAR) -> np.ndarray:
+        """Finds faces in a window, which may reach outside the image.
 
         Returns:
             (F, 5): boxes in the image's pixels, inclusive corners, and their scores; many for each
             face.
         """
-        size, interpreter = model.size, self._interpreters()[model]
-        pixels = _window(image, left, top, side, size).astype(np.float32) / 127.5 - 1
+        interpreter = self._interpreter(model, window.rows, window.columns)
+        pixels = np.multiply(_seen(image, window), 1 / 127.5, dtype=np.float32)
+        pixels -= 1
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None])
         interpreter.invoke()
         boxes, scores = (
@@ -148,21 +185,25 @@ class FaceDetector:
             for output in interpreter.get_output_details()
         )
         scores = 1 / (1 + np.exp(-scores[:, 0].clip(-80, 80)))
+        keep = np.flatnonzero((scores >= self.min_score) & (boxes[:, 2:4] > 0).all(axis=1))
         # Six keypoints follow the centre, relative to its anchor, and the sides.
-        centres, sides = boxes[:, :2] / size + self._anchors, boxes[:, 2:4] / size
-        corners = np.hstack([centres - sides / 2, centres + sides / 2])
-        keep = (scores >= self.min_score) & (sides > 0).all(axis=1)
+        centres = boxes[keep, :2] + _anchors(model.size, window.rows, window.columns)[keep]
+        halves = boxes[keep, 2:4] / 2
+        corners = np.hstack([centres - halves, centres + halves])
         # From the edges of pixels to their centres.
-        corners = corners[keep] * side + [left, top, left, top] - 0.5
+        corners = corners * window.pixel + 2 * [window.left, window.top] - 0.5
         return np.column_stack([corners, scores[keep]])
 
-    def _interpreters(self) -> dict[BlazeFace, Any]:
-        """This thread's interpreters."""
-        if not hasattr(self._own, "interpreters"):
-            self._own.interpreters = {
-                model: load_interpreter(model.weights, 1, NEEDED) for model in (FAR, NEAR)
-            }
-        return self._own.interpreters
+    def _interpreter(self, model: BlazeFace, rows: int, columns: int) -> Any:
+        """This thread's interpreter of a model for pictures of one size."""
+        own = self._own.__dict__.setdefault("interpreters", {})
+        if (model, rows, columns) not in own:
+            interpreter = load_interpreter(model.weights, 1, NEEDED)
+            shape = (1, rows, columns, 3)
+            interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
+            interpreter.allocate_tensors()
+            own[model, rows, columns] = interpreter
+        return own[model, rows, columns]
 
 
 def load_interpreter(weights: str, threads: int, needed: str) -> Any:
@@ -191,33 +232,37 @@ def load_interpreter(weights: str, threads: int, needed: str) -> Any:
     return interpreter
 
 
-def _anchors() -> np.ndarray:
-    """Where BlazeFace's boxes are relative to: (A, 2) x, y as shares of the window."""
+@lru_cache
+def _anchors(size: int, rows: int, columns: int) -> np.ndarray:
+    """Where boxes are relative to, for a model whose square has a size: (A, 2) x, y in pixels."""
     grids = []
     for cells, count in ANCHOR_GRIDS:
-        x, y = np.meshgrid(*2 * [(np.arange(cells) + 0.5) / cells])
+        unit = size // cells
+        x, y = np.meshgrid(*((np.arange(side // unit) + 0.5) * unit for side in (columns, rows)))
         grids.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), count, axis=0))
     return np.concatenate(grids)
 
 
-def _window(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
-    """A square window of an image, black outside it, reduced to a model's size: RGB uint8.
+def _seen(image: np.ndarray, window: Window) -> np.ndarray:
+    """A window of an image, black outside it, reduced to a model's size: RGB uint8.
 
     A large window is sampled at twice the model's resolution and averaged.
     """
     height, width = image.shape[:2]
+    left, top, pixel, columns, rows = window
     x0, y0 = max(left, 0), max(top, 0)
-    x1, y1 = min(left + side, width), min(top + side, height)
-    raster = size if side < 2 * size else 2 * size
-    window = np.zeros((raster, raster, 3), np.uint8)
-    scale = raster / side
+    x1, y1 = min(left + round(columns * pixel), width), min(top + round(rows * pixel), height)
+    finer = 1 if pixel < 2 else 2
+    raster = np.zeros((finer * rows, finer * columns, 3), np.uint8)
+    scale = finer / pixel
     # The part inside the image, in pixels of the raster.
     u0, v0 = round((x0 - left) * scale), round((y0 - top) * scale)
-    u1, v1 = round((x1 - left) * scale), round((y1 - top) * scale)
+    u1 = min(round((x1 - left) * scale), finer * columns)
+    v1 = min(round((y1 - top) * scale), finer * rows)
     if u0 < u1 and v0 < v1:
         part = cv2.resize(image[y0:y1, x0:x1], (u1 - u0, v1 - v0), interpolation=cv2.INTER_LINEAR)
-        window[v0:v1, u0:u1] = part if part.ndim == 3 else part[..., None]
-    return cv2.resize(window, (size, size), interpolation=cv2.INTER_AREA)
+        raster[v0:v1, u0:u1] = part if part.ndim == 3 else part[..., None]
+    return cv2.resize(raster, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def _starts(length: int, side: int) -> np.ndarray:

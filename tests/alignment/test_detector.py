@@ -99,10 +99,26 @@ def test_without_the_extra(monkeypatch):
 
 
 def test_anchors_are_the_middles_of_cells():
-    anchors = detector._anchors()
+    anchors = detector._anchors(256, 256, 256)
     assert anchors.shape == (896, 2)
-    np.testing.assert_allclose(anchors[[0, 1, 2]], [[1, 1], [1, 1], [3, 1]] / np.float64(32))
-    np.testing.assert_allclose(anchors[[512, 517, 518]], [[1, 1], [1, 1], [3, 1]] / np.float64(16))
+    np.testing.assert_allclose(anchors[[0, 1, 2]], [[8, 8], [8, 8], [24, 8]])
+    np.testing.assert_allclose(anchors[[512, 517, 518]], [[16, 16], [16, 16], [48, 16]])
+    lower = detector._anchors(256, 160, 256)
+    np.testing.assert_allclose(lower[: 2 * 16 * 10], anchors[: 2 * 16 * 10])
+
+
+@pytest.mark.parametrize(
+    ("shape", "canvas"),
+    [((900, 900), (256, 256)), ((1290, 1936), (192, 256)), ((4000, 100), (256, 160))],
+)
+def test_a_picture_is_looked_at_with_a_margin(shape, canvas):
+    window = detector.Window.around(*shape)
+    assert (window.rows, window.columns) == canvas
+    longer = window.pixel * max(canvas)
+    assert longer == pytest.approx(1.25 * max(shape))
+    for corner, count, side in zip((window.top, window.left), canvas, shape, strict=True):
+        margins = [-corner, corner + count * window.pixel - side]
+        assert min(margins) >= 0.125 * side - 1 and np.ptp(margins) <= 2
 
 
 @pytest.mark.parametrize("length", [90, 640, 1001, 4000, 12000])
