@@ -72,8 +72,9 @@ class FaceAligner:
         self.effort = effort
         stop_rule({}, self.settings, effort)  # refuses an effort that the model does not have
         self._preprocessor = self.settings.preprocessor
-        profile = self.settings.landmark_profile
+        profile, calibration = self.settings.landmark_profile, self.settings.calibration
         self._profile = None if profile is None else np.array(profile)
+        self._calibration = None if calibration is None else list(map(np.array, calibration))
         self._mirror_order: Sequence[int] | None = None
         if self._preprocessor.averages_mirrored and self.settings.landmark_count in SCHEMES:
             self._mirror_order = SCHEMES[self.settings.landmark_count].mirror
@@ -236,7 +237,7 @@ class FaceAligner:
     def _face(self, k: int, points: np.ndarray, estimate: float, fail: float | None) -> Face:
         """A face that stopped after iteration k; it failed if its estimate is above ``fail``."""
         failed = fail is not None and not estimate <= fail
-        calibration = self.settings.calibration
+        calibration = self._calibration
         expected = None if calibration is None else float(np.interp(estimate, *calibration[k]))
         profile = self._profile
         shares = None if expected is None or profile is None else expected * profile[k]

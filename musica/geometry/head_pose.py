@@ -14,7 +14,7 @@ TABLES = Path(__file__).parents[1] / "weights"
 COLUMNS = ("x", "y", "depth", "weight")
 # Steps are turns in radians, and logarithms of the scale. None follows once all are small.
 STEPS = 10
-LARGEST_STEP, SMALL_STEP = 0.5, 1e-6
+LARGEST_STEP, SMALL_STEP = 0.5, 1e-4
 
 
 class Pose(NamedTuple):

@@ -67,8 +67,12 @@ class SquareCrop:
 
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Maps (..., 2) crop points (y, x) back into the image."""
-        turn = self.image_to_crop[:2, :2] / self.scale**2  # its inverse is its transpose
-        return (points - self.image_to_crop[1::-1, 2]) @ turn[::-1, ::-1]
+        centred = (points - self.size / 2) / self.scale
+        if self.roll:
+            across, down = cos(radians(self.roll)), sin(radians(self.roll))
+            centred = centred @ np.array([[across, down], [-down, across]])
+        x, y = self.centre
+        return centred + np.array([y - 0.5, x - 0.5])
 
     def initial_shape(self, reference_shape: np.ndarray) -> np.ndarray:
         """Places the (N, 2) reference shape in the middle: (N, 2) float64 crop points (y, x).

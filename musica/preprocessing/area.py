@@ -41,8 +41,9 @@ class AreaPyramid:
         self._rasters: dict[int, np.ndarray] = {}
         self._levels: dict[int, np.ndarray] = {}
         coarsest = self.pixels(levels - 1)
-        self.mean, deviation = _mean_and_deviation(coarsest)
-        self.scale = 1 / deviation if deviation > CONSTANT_DEVIATION else 0.0
+        mean, deviation = _mean_and_deviation(coarsest)
+        scale = 1 / deviation if deviation > CONSTANT_DEVIATION else 0.0
+        self._mean, self._scale = np.float32(mean), np.float32(scale)
 
     def pixels(self, level: int) -> np.ndarray:
         """A level as it is: (S, S, 3) or grey (S, S) uint8, S = size / 2^level."""
@@ -68,9 +69,9 @@ class AreaPyramid:
         return patches if copied is INSIDE else patches * copied
 
     def _normalised(self, pixels: np.ndarray) -> np.ndarray:
-        values = pixels.astype(np.float32)
-        values -= np.float32(self.mean)
-        values *= np.float32(self.scale)
+        """The same shape, float32."""
+        values = np.subtract(pixels, self._mean, dtype=np.float32)
+        values *= self._scale
         return values
 
     def _raster(self, size: int) -> np.ndarray:

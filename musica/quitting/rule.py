@@ -72,7 +72,7 @@ class StopRule:
         if scores is None:
             raise InputError("the model predicts no gain, on which its faces are to stop")
         # In float32, a threshold just above a score would be equal to it.
-        return np.asarray(scores, np.float64) < self.thresholds[k]
+        return scores < np.float64(self.thresholds[k])
 
     def last_iterations(self, scores: np.ndarray) -> np.ndarray:
         """The iteration, from 0, after which each face stops: (F,) int; ``scores`` (F, K - 1)."""
