@@ -1,13 +1,21 @@
-"""Trains MuSiCa's variants and MDM on the same 3 million faces, and compares them.
+"""Trains MuSiCa's variants and MDM on the same 3 million faces, in three parts, and compares them.
 
     python experiments/equal_budget/converge.py --output=runs/converge --dry_run
-    python experiments/equal_budget/converge.py --output=runs/converge
+    python experiments/equal_budget/converge.py --output=runs/converge --part=1
+    python experiments/equal_budget/converge.py --output=runs/converge --part=2
+    python experiments/equal_budget/converge.py --output=runs/converge --part=3
 
-``converge.json`` is the training of all. What is done is passed over, and a training that was
-interrupted goes on from its last checkpoint. ``--only=patches_34,mdm_14`` chooses models,
-``--seeds=0,1`` trains each twice. The table of a seed is written when all its models are there.
+``converge.json`` is the training of all. In each part the learning rate falls to zero, so that the
+models can be compared after it; the next part goes on from them at a lower rate, with other faces.
+What is done is passed over, and a training that was interrupted goes on from its last checkpoint.
+``--only=patches_34,mdm_14`` chooses models, ``--seeds=0,1`` trains each twice. The table of a seed
+is written when all its models are there.
+
+``--keep=models`` writes each model in half precision, too; ``--start=models`` begins a part with
+such files, on another machine, say.
 """
 
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +24,18 @@ from pathlib import Path
 from musica.cli import command
 from musica.cli.config import option, require
 from musica.errors import InputError
+from musica.files import writing
+from musica.formats.export import halve_weights
 from musica.reproduction.stages import Journal, Stage
 
 FOLDER = Path(__file__).parent
 FACES = FOLDER.parents[2] / "shared/data/faces68"
 LISTS = ("helen_dev", "afw_dev", "aflw80_dev", "webmorph_dev")
 MDM = ("--model=mdm", "--loss=nme", "--patch_count=68")
+# Steps of each part, and the learning rate at its beginning.
+PARTS = ((7_000, 1e-3), (8_000, 5e-4), (8_500, 5e-4))
+# A later part's rate rises in so many steps, while Adam gets to know its moments.
+WARM_UP = 200
 # Model -> what differs from converge.json. All are trained on MuSiCa's crops but the last.
 MODELS = {
     "patches_34": (),
@@ -39,6 +53,9 @@ class ConvergeConfig:
     """Keys of the command."""
 
     output: str = option("", "folder for models and tables", path=True)
+    part: int = option(1, f"which part, 1 to {len(PARTS)}")
+    start: str = option("", "folder of the models before (default: those in output)", path=True)
+    keep: str = option("", "folder for models in half precision (default: none)", path=True)
     only: list[str] = option([], f"models (default: all): {', '.join(MODELS)}")
     seeds: list[int] = option([0], "each model is trained once with each")
     precision: str = option(
@@ -48,32 +65,64 @@ class ConvergeConfig:
 
 
 def stages(config: ConvergeConfig) -> Iterator[Stage]:
-    """The trainings of each seed, then its table.
+    """The trainings of a part for each seed, then the seed's table.
 
     Raises:
         InputError: a key cannot be used.
     """
     require(config, "output")
+    if not 1 <= config.part <= len(PARTS):
+        raise InputError(f"part must be 1 to {len(PARTS)}, not {config.part}")
     if unknown := set(config.only) - MODELS.keys():
         raise InputError(f"only: {min(unknown)!r} is none of {', '.join(MODELS)}")
     for seed in config.seeds:
-        trainings = []
-        for name, changes in MODELS.items():
-            if name in (config.only or MODELS):
-                folder = Path(config.output, f"seed_{seed}", name)
-                words = ["-m", "musica.train", f"--config={FOLDER / 'converge.json'}"]
-                words += [f"--train_dir={folder}", f"--seed={seed}", *changes]
-                words += [f"--precision={config.precision}"]
-                product = folder / "model.keras"
-                trainings.append(Stage("train", name, tuple(words), product, (), f"seed_{seed}"))
+        trainings = [training(config, name, seed) for name in config.only or MODELS]
         yield from trainings
-        table = Path(config.output, f"seed_{seed}.md")
+        variant = f"seed_{seed}-part_{config.part}"
+        table = Path(config.output, f"{variant}.md")
         words = ["-m", "musica.compare", f"--output={table}"]
         words += [f"--image_dir={FACES / 'images'}", f"--bb_root={FACES / 'bb'}"]
         words += ["--models=" + ",".join(str(stage.product) for stage in trainings)]
         words += ["--eval_filenames=" + ",".join(str(FACES / f"lists/{n}.txt") for n in LISTS)]
         after = tuple(stage.name for stage in trainings)
-        yield Stage("compare", "", tuple(words), table, after, f"seed_{seed}")
+        yield Stage("compare", "", tuple(words), table, after, variant)
+
+
+def training(config: ConvergeConfig, name: str, seed: int) -> Stage:
+    """A model's training in a part."""
+    part, (steps, rate) = config.part, PARTS[config.part - 1]
+    folder = Path(config.output, f"seed_{seed}", name, f"part_{part}")
+    words = ["-m", "musica.train", f"--config={FOLDER / 'converge.json'}", *MODELS[name]]
+    words += [f"--train_dir={folder}", f"--precision={config.precision}"]
+    # The seed decides the faces' order and augmentation, which no part is to repeat.
+    words += [f"--seed={100 * (part - 1) + seed}"]
+    words += [f"--max_steps={steps}", f"--initial_learning_rate={rate}"]
+    if part > 1:
+        before = folder.with_name(f"part_{part - 1}") / "model.keras"
+        if config.start:
+            before = Path(config.start, kept_name(name, seed, part - 1))
+        words += [f"--pretrained_model_checkpoint_path={before}"]
+        words += [f"--learning_rate_warmup_steps={WARM_UP}"]
+    product = folder / "model.keras"
+    return Stage("train", name, tuple(words), product, (), f"seed_{seed}-part_{part}")
+
+
+def kept_name(name: str, seed: int, part: int) -> str:
+    """What a model in half precision is called."""
+    return f"{name}-seed_{seed}-part_{part}.keras"
+
+
+def keep(config: ConvergeConfig) -> None:
+    """Writes the models that are there in half precision."""
+    Path(config.keep).mkdir(parents=True, exist_ok=True)
+    for seed in config.seeds:
+        for name in config.only or MODELS:
+            product = training(config, name, seed).product
+            if product.exists():
+                path = Path(config.keep, kept_name(name, seed, config.part))
+                with writing.replacing(path) as temporary:
+                    shutil.copyfile(product, temporary)
+                    halve_weights(temporary)
 
 
 def converge(config: ConvergeConfig) -> bool:
@@ -92,6 +141,8 @@ def converge(config: ConvergeConfig) -> bool:
             later = [other for other in planned if stage.name in other.after]
             if journal.run(stage, later) is None:
                 failed.add(stage.name)
+    if config.keep and not config.dry_run:
+        keep(config)
     return bool(failed)
 
 
