@@ -79,6 +79,22 @@ def test_shipped_models_find_the_eyes(name):
         assert np.linalg.norm(found - truth, axis=1).max() < 0.1 * distance
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_both_files_of_a_shipped_model_estimate_the_same(name):
+    tasks = inference.builtin_tasks()
+    images, boxes = [task.image for task in tasks], [task.box for task in tasks]
+    lite, exact = (musica.FaceAligner.load(name, runner) for runner in ("litert", "keras"))
+    for iterations in range(1, len(lite.settings.levels) + 1):
+        own, other = (
+            np.mean([face.error_estimate for face in found])
+            for found in (
+                aligner.align_batch(images, boxes, iterations=iterations)
+                for aligner in (lite, exact)
+            )
+        )
+        assert own == pytest.approx(other, rel=0.1)
+
+
 @pytest.mark.parametrize("load", [musica.load_model, keras.models.load_model])
 def test_models_of_0_2_0_are_read(load, tmp_path):
     # Its modules had other names, which its files quote.

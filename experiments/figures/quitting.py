@@ -83,12 +83,11 @@ def draw_quitting(path: Path, curve: Path = CURVE) -> None:
     """Draws the rows and, in the free space at the upper right, the curve."""
     drawn = list(rows(FaceAligner.load(), list(portraits())))
     picture = stacked(drawn)
-    # The first rows have room for it beside their one or two iterations.
-    height = sum(row.height for row in drawn[:2])
+    # The first row has room for it beside its only iteration.
     with Image.open(curve) as plot:
         plot = plot.convert("RGB")
-        plot.thumbnail((picture.width // 2 - 2 * GAP, height))
-    picture.paste(plot, (picture.width - plot.width - GAP, (height - plot.height) // 2))
+        plot.thumbnail((2 * picture.width // 3 - 2 * GAP, drawn[0].height))
+    picture.paste(plot, (picture.width - plot.width - GAP, 0))
     with writing.replacing(path) as temporary:
         reduced = picture.quantize(256, Image.Quantize.FASTOCTREE)  # keeps the colours of dots
         reduced.save(temporary, optimize=True)

@@ -11,8 +11,8 @@ points=$1 here=experiments/shipped runs=runs/shipped
 # made FILE COMMAND...: runs the command unless the file exists.
 made() { [ -s "$1" ] || "${@:2}"; }
 
-# start MODEL: makes the first weights of the training out of an earlier model.
-start() { python $here/start.py --train_config=$here/train$points.json --model="$1"; }
+# start CONFIG MODEL: makes the first weights of a training out of an earlier model.
+start() { python $here/start.py --train_config=$here/"$1" --model="$2"; }
 
 faces98() {
   python ../shared/data/make_faces98.py $runs/faces98
@@ -20,14 +20,16 @@ faces98() {
 }
 
 if [ "$points" = 68 ]; then
-  made $runs/start68.keras start "$2"
+  made $runs/start68.keras start train68.json "$2"
   made $runs/train68/model.keras musica-train --config=$here/train68.json
   made $runs/train68_second/model.keras musica-train --config=$here/train68_second.json
   made $runs/train68_third/model.keras musica-train --config=$here/train68_third.json
   made $runs/train68_fourth/model.keras musica-train --config=$here/train68_fourth.json
+  made $runs/start68_fifth.keras start train68_fifth.json $runs/train68_fourth/model.keras
+  made $runs/train68_fifth/model.keras musica-train --config=$here/train68_fifth.json
 else
   made $runs/faces98/lists/webmorph_dev.txt faces98
-  made $runs/start98.keras start $runs/train68_third/model.keras
+  made $runs/start98.keras start train98.json $runs/train68_third/model.keras
   made $runs/train98/model.keras musica-train --config=$here/train98.json
   made $runs/train98_second/model.keras musica-train --config=$here/train98_second.json
 fi

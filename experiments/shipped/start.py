@@ -130,7 +130,9 @@ def give(
         rng: where the weights of new patches come from.
     """
     for part in ("encoder", "attention", "stop_predictor"):
-        getattr(new, part).set_weights(getattr(old, part).get_weights())
+        # The unit of the gain is fitted to a finished model (``musica-calibrate``).
+        weights = [each for each in getattr(old, part).weights if "gain" not in each.path]
+        getattr(new, part).set_weights([each.numpy() for each in weights])
     kernel, bias = old.recurrent.get_weights()
     size = old.encoder.feature_size
     blocks = []

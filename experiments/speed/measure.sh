@@ -5,7 +5,7 @@ set -e
 data=$1 work=$2 mediapipe=$3 peer=
 here=$(dirname "$0")
 folders="--image_dir=$data/images --bb_root=$data/bb"
-rounds=${ROUNDS:-40}
+rounds=${ROUNDS:-8}
 [ -f "$work/face.mp4" ] ||
     python "$here/photos.py" $folders --lists="$data/lists/helen_train.txt" --output="$work"
 for set in helen_dev aflw80_dev; do

@@ -84,13 +84,18 @@ def test_onnx_model_quits_iteration_by_iteration(tmp_path):
 def test_recurrent_weights_of_4_bits(tmp_path):
     pytest.importorskip("ai_edge_quantizer")
     # Smaller products are not quantised.
-    model = tiny.musica_model(patch_indices=(0, 1, 2, 3), filters=16, hidden_size=64)
+    model = tiny.musica_model(patch_indices=(0, 1, 2, 3), filters=16, hidden_size=512)
     round_weights(model, 4)
+    # One large weight makes the steps of 8 bits larger than all other weights.
+    kernel = model.steps[0].stop_predictor.error.kernel
+    kernel.assign(np.where(np.arange(512) == 5, 50.0, 0.1)[:, None])
     model.save(tmp_path / "model.keras")
     generator = np.random.default_rng(0)
     patches = generator.normal(size=(3, 4, 14, 14, 3)).astype(np.float32)
-    hidden = generator.uniform(-1, 1, (3, 64)).astype(np.float32)
-    expected = model.steps[0].update(patches, hidden)[0].numpy()
+    hidden = generator.uniform(-1, 1, (3, 512)).astype(np.float32)
+    expected, _, errors, _ = (
+        None if part is None else part.numpy() for part in model.steps[0].update(patches, hidden)
+    )
     sizes, differences = {}, {}
     for precision in ("int4", "int8"):
         config = ExportConfig(
@@ -98,8 +103,10 @@ def test_recurrent_weights_of_4_bits(tmp_path):
         )
         export(config)
         sizes[precision] = Path(config.output).stat().st_size
-        found = LiteModel(config.output).step(0, patches, hidden)["displacement"]
-        differences[precision] = np.abs(found - expected).mean() / np.abs(expected).mean()
+        found = LiteModel(config.output).step(0, patches, hidden)
+        difference = np.abs(found["displacement"] - expected).mean()
+        differences[precision] = difference / np.abs(expected).mean()
+        np.testing.assert_allclose(found["error"], errors, atol=0.03 * np.abs(errors).max())
 
     # The rounded weights are exact in 4 bits, and take half of 8 bits.
     weights = sum(step.recurrent.kernel.numpy().size for step in model.steps)
