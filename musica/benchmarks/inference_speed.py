@@ -51,6 +51,8 @@ def check(config: "BenchmarkConfig") -> None:
         value = getattr(config, name)
         if min(value if isinstance(value, list) else [value], default=0) < 1:
             raise InputError(f"{name} must be at least 1")
+    if not 0 <= config.turn_seconds <= LONGEST:
+        raise InputError(f"turn_seconds must be 0 to {LONGEST:g}, not {config.turn_seconds:g}")
     for key, known in (("against", PEERS), ("runners", WAYS)):
         for name in getattr(config, key):
             if name not in known:

@@ -121,6 +121,7 @@ def test_a_folder_is_measured_beside_another_program(tmp_path, capsys):
     ("values", "message"),
     [
         ({"rounds": 0}, "rounds must be at least 1"),
+        ({"turn_seconds": np.inf}, "turn_seconds must be 0 to 8, not inf"),
         ({"threads": []}, "threads must be at least 1"),
         ({"against": ["nobody"]}, "against must be dlib or mediapipe"),
         ({"runners": ["nobody"]}, "runners must be litert or tensorflow or xla or eager"),
