@@ -27,6 +27,9 @@ if [ "$points" = 68 ]; then
   made $runs/train68_fourth/model.keras musica-train --config=$here/train68_fourth.json
   made $runs/start68_fifth.keras start train68_fifth.json $runs/train68_fourth/model.keras
   made $runs/train68_fifth/model.keras musica-train --config=$here/train68_fifth.json
+  made $runs/train68_sixth/model.keras musica-train --config=$here/train68_fifth.json \
+    --pretrained_model_checkpoint_path=$runs/train68_fifth/model.keras \
+    --train_dir=$runs/train68_sixth --max_steps=3000 --seed=16
 else
   made $runs/faces98/lists/webmorph_dev.txt faces98
   made $runs/start98.keras start train98.json $runs/train68_third/model.keras

@@ -129,10 +129,10 @@ def give(
         twins: from ``twins_of``.
         rng: where the weights of new patches come from.
     """
+    from musica.training import building
+
     for part in ("encoder", "attention", "stop_predictor"):
-        # The unit of the gain is fitted to a finished model (``musica-calibrate``).
-        weights = [each for each in getattr(old, part).weights if "gain" not in each.path]
-        getattr(new, part).set_weights([each.numpy() for each in weights])
+        getattr(new, part).set_weights(building.weights_without_gain(getattr(old, part)))
     kernel, bias = old.recurrent.get_weights()
     size = old.encoder.feature_size
     blocks = []

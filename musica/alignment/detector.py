@@ -89,9 +89,10 @@ class Window(NamedTuple):
     @classmethod
     def around(cls, height: int, width: int) -> "Window":
         """A whole picture and a margin, as ``FAR`` sees it."""
-        pixel = PICTURE_WINDOW * max(height, width) / FAR.size
+        longer = max(height, width)
+        pixel = PICTURE_WINDOW * longer / FAR.size
         columns, rows = (
-            max(UNIT * ceil(PICTURE_WINDOW * side / pixel / UNIT - 1e-9), SHORTEST)
+            max(UNIT * ceil(FAR.size * side / (UNIT * longer)), SHORTEST)
             for side in (width, height)
         )
         left, top = round((width - columns * pixel) / 2), round((height - rows * pixel) / 2)
@@ -115,8 +116,7 @@ class FaceDetector:
     def __init__(self, min_score: float = MIN_SCORE):
         self.min_score = min_score
         self._own = threading.local()
-        for model in (FAR, NEAR):
-            self._interpreter(model, model.size, model.size)
+        self._interpreter(NEAR, NEAR.size, NEAR.size)  # fails at once without the extra
 
     def __reduce__(self) -> tuple:
         return FaceDetector, (self.min_score,)
@@ -196,23 +196,24 @@ class FaceDetector:
 
     def _interpreter(self, model: BlazeFace, rows: int, columns: int) -> Any:
         """This thread's interpreter of a model for pictures of one size."""
-        own = self._own.__dict__.setdefault("interpreters", {})
-        if (model, rows, columns) not in own:
-            interpreter = load_interpreter(model.weights, 1, NEEDED)
-            shape = (1, rows, columns, 3)
-            interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
-            interpreter.allocate_tensors()
-            own[model, rows, columns] = interpreter
-        return own[model, rows, columns]
+        if not hasattr(self._own, "interpreters"):
+            self._own.interpreters = {}
+        own, key = self._own.interpreters, (model, rows, columns)
+        if key not in own:
+            own[key] = load_interpreter(model.weights, 1, NEEDED, (1, rows, columns, 3))
+        return own[key]
 
 
-def load_interpreter(weights: str, threads: int, needed: str) -> Any:
+def load_interpreter(
+    weights: str, threads: int, needed: str, shape: tuple[int, ...] | None = None
+) -> Any:
     """Loads one of MediaPipe's models from the package that has their weights.
 
     Args:
         weights: its file in the package.
         threads: of LiteRT.
         needed: what to say if it is not installed.
+        shape: of the input; its own if None.
 
     Raises:
         InputError: the package, or LiteRT, is not installed.
@@ -228,6 +229,8 @@ def load_interpreter(weights: str, threads: int, needed: str) -> Any:
         interpreter = Interpreter(str(path), num_threads=threads)
     except (ImportError, ValueError) as error:
         raise InputError(needed) from error
+    if shape is not None:
+        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
     interpreter.allocate_tensors()
     return interpreter
 

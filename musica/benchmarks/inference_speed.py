@@ -40,7 +40,7 @@ WAYS = {
 }
 # The share of a turn whose calls do not count: they find the processor's caches full of what
 # another way left there. A program that aligns faces does not.
-WARM_UP = 1 / 3
+COLD = 1 / 3
 # A way that has taken so many seconds has no more turns, after the first five.
 LONGEST, FEWEST = 8.0, 5
 
@@ -240,7 +240,7 @@ def _turn(calls: Iterator[Callable], length: float) -> list[tuple[float, object]
     done: list[tuple[float, object]] = []
     spent, counted = 0.0, 0
     while not done or spent < length:
-        if spent < WARM_UP * length:
+        if spent < COLD * length:
             counted = len(done)
         call = next(calls)
         start = time.perf_counter()

@@ -69,8 +69,8 @@ class SquareCrop:
         """Maps (..., 2) crop points (y, x) back into the image."""
         centred = (points - self.size / 2) / self.scale
         if self.roll:
-            across, down = cos(radians(self.roll)), sin(radians(self.roll))
-            centred = centred @ np.array([[across, down], [-down, across]])
+            # The inverse of a rotation is its transpose.
+            centred = centred @ (self.image_to_crop[1::-1, 1::-1] / self.scale)
         x, y = self.centre
         return centred + np.array([y - 0.5, x - 0.5])
 

@@ -30,8 +30,8 @@ def cut_patches(
     height, width, channels = pixels.shape
     corners = centres - size // 2
     # The usual case. The ufuncs themselves take half the time of ``min`` and ``max``.
-    lowest, highest = (ufunc.reduce(corners, axis=None) for ufunc in (np.minimum, np.maximum))
-    if lowest >= 1 and highest < min(height, width) - size + 1:
+    lowest = np.minimum.reduce(corners, axis=None)
+    if lowest >= 1 and np.maximum.reduce(corners, axis=None) < min(height, width) - size + 1:
         pixels = np.ascontiguousarray(pixels)
         # A view of the windows at all places. A window's row is one item, which is copied at once.
         row = _bytes(size * channels * pixels.itemsize)

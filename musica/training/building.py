@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from musica.errors import InputError
 from musica.files import reference_shape_files
@@ -73,13 +74,16 @@ def build_model(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> keras.Mo
             margin=config.margin,
         )
     if pretrained is not None:
-        # The unit of the gain is fitted to a finished model (``musica-calibrate``).
-        weights = [each for each in pretrained.weights if "gain" not in each.path.split("/")]
         try:
-            model.set_weights([each.numpy() for each in weights])
+            model.set_weights(weights_without_gain(pretrained))
         except ValueError as error:
             raise InputError(f"{path}: its weights do not fit the configured model") from error
     return model
+
+
+def weights_without_gain(layer: keras.layers.Layer) -> list[np.ndarray]:
+    """The weights that are trained: the unit of the gain is fitted later (``musica-calibrate``)."""
+    return [each.numpy() for each in layer.weights if "gain" not in each.path.split("/")]
 
 
 def patch_indices(config: TrainConfig) -> Sequence[int] | Sequence[Sequence[int]] | None:
