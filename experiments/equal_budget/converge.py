@@ -76,7 +76,8 @@ def stages(config: ConvergeConfig) -> Iterator[Stage]:
     if unknown := set(config.only) - MODELS.keys():
         raise InputError(f"only: {min(unknown)!r} is none of {', '.join(MODELS)}")
     for seed in config.seeds:
-        trainings = [training(config, name, seed) for name in config.only or MODELS]
+        names = [name for name in MODELS if name in (config.only or MODELS)]
+        trainings = [training(config, name, seed) for name in names]
         yield from trainings
         variant = f"seed_{seed}-part_{config.part}"
         table = Path(config.output, f"{variant}.md")
@@ -115,14 +116,12 @@ def kept_name(name: str, seed: int, part: int) -> str:
 def keep(config: ConvergeConfig) -> None:
     """Writes the models that are there in half precision."""
     Path(config.keep).mkdir(parents=True, exist_ok=True)
-    for seed in config.seeds:
-        for name in config.only or MODELS:
-            product = training(config, name, seed).product
-            if product.exists():
-                path = Path(config.keep, kept_name(name, seed, config.part))
-                with writing.replacing(path) as temporary:
-                    shutil.copyfile(product, temporary)
-                    halve_weights(temporary)
+    for stage in stages(config):
+        if stage.kind == "train" and stage.product.exists():
+            path = Path(config.keep, f"{stage.experiment}-{stage.variant}.keras")
+            with writing.replacing(path) as temporary:
+                shutil.copyfile(stage.product, temporary)
+                halve_weights(temporary)
 
 
 def converge(config: ConvergeConfig) -> bool:
