@@ -9,7 +9,7 @@ import numpy as np
 
 from musica.alignment.face import Face, PreparedFace
 from musica.alignment.mirroring import mean_face, mirrored
-from musica.alignment.options import Options, fail_threshold, last_iteration, stop_rule
+from musica.alignment.options import Options, Plan
 from musica.alignment.realignment import better, roll_to_undo
 from musica.alignment.runner import Runner
 from musica.errors import InputError
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class FaceAligner:
     """Aligns faces; each quits as soon as its estimated error is small enough.
 
-    Threads may share an aligner. A pickled or copied aligner reads its model again.
+    Threads may share an aligner. A pickled or copied one with an exported model reads its file
+    again; a given ``runner`` is not taken along.
 
     Args:
         model: a ``MuSiCa`` or ``MDM`` model, or the ``LiteModel`` that one was exported to.
@@ -70,7 +71,7 @@ class FaceAligner:
             )
         self.runner = runner or _runner(model)
         self.effort = effort
-        stop_rule({}, self.settings, effort)  # refuses an effort that the model does not have
+        Plan.of({}, self.settings, effort)  # refuses an effort that the model does not have
         self._preprocessor = self.settings.preprocessor
         profile, calibration = self.settings.landmark_profile, self.settings.calibration
         self._profile = None if profile is None else np.array(profile)
@@ -156,7 +157,8 @@ class FaceAligner:
     ) -> PreparedFace:
         """Crops a face (``METHOD.md`` section 1); arguments as for ``align``.
 
-        Without its image, which may be large, a face is not aligned a second time.
+        The image must not change before the face is aligned. Without ``keep_image`` a face is not
+        aligned a second time.
         """
         pixels = as_image(image)
         crop = self._preprocessor.crop(box, self.reference_shape, roll, pixels.shape)
@@ -181,18 +183,19 @@ class FaceAligner:
         Raises:
             InputError: an option cannot be used.
         """
-        found = self._run(faces, options)
+        plan = Plan.of(options, self.settings, self.effort)
+        found = self._run(faces, plan)
         if self._mirror_order is not None:
             others = [mirrored(face, self._mirror_order) for face in faces]
-            return list(map(mean_face, found, self._run(others, options)))
-        if options.get("iterations") is not None or not options.get("realign", True):
+            return list(map(mean_face, found, self._run(others, plan)))
+        if not plan.realigns:
             return found
         turned = {
             index: self._turned(face, result)
             for index, (face, result) in enumerate(zip(faces, found, strict=True))
         }
         asking = {index: face for index, face in turned.items() if face is not None}
-        again = self._run(list(asking.values()), options)
+        again = self._run(list(asking.values()), plan)
         for index, second in zip(asking, again, strict=True):
             first = found[index]
             found[index] = replace(
@@ -202,25 +205,23 @@ class FaceAligner:
             )
         return found
 
-    def _run(self, faces: Sequence[PreparedFace], options: Options) -> list[Face]:
+    def _run(self, faces: Sequence[PreparedFace], plan: Plan) -> list[Face]:
         """Runs the iterations once."""
         if not faces:
             return []
-        last = last_iteration(options, self.settings)
-        rule = stop_rule(options, self.settings, self.effort)
         initial = np.array([face.initial for face in faces])
         hidden = np.zeros((len(faces), self.settings.hidden_size), np.float32)
         state = IterationState(np.zeros_like(initial), hidden)
         results: list[Face | None] = [None] * len(faces)
         active = list(range(len(faces)))
-        for k in range(last + 1):
+        for k in range(plan.last + 1):
             # Only the faces that got here are computed.
             pyramids = [faces[index].pyramid for index in active]
             state, landmarks, errors, gains = self.runner.iterate(k, pyramids, initial, state)
-            stops = [True] * len(active) if k == last else rule.stops(k, errors, gains).tolist()
+            is_last = k == plan.last
+            stops = [True] * len(active) if is_last else plan.rule.stops(k, errors, gains).tolist()
             # A face whose estimate made it stop is good enough; one without a gain may be hopeless.
-            may_fail = k == last or rule.score == "gain"
-            fail = fail_threshold(options, self.settings) if may_fail else None
+            fail = plan.fail_threshold if is_last or plan.rule.score == "gain" else None
             for row, index in enumerate(active):
                 if stops[row]:
                     points = faces[index].crop.to_image(landmarks[row].astype(np.float64))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from musica.alignment.aligner import FaceAligner
 from musica.alignment.face import Face
-from musica.alignment.options import Options, stop_rule
+from musica.alignment.options import Options, Plan
 from musica.alignment.runner import Runner
 from musica.drawing.iterations import DrawnIteration, draw_iterations, stacked
 from musica.geometry.upright import roll_of
@@ -98,7 +98,7 @@ def explain(
     own = FaceAligner(aligner.model, aligner.reference_shape, recorder, aligner.effort)
     prepared = own.prepare(image, box)
     (face,) = own.align_prepared([prepared], **options)
-    settings, rule = own.settings, stop_rule(options, own.settings, own.effort)
+    settings, rule = own.settings, Plan.of(options, own.settings, own.effort).rule
     first, *again = recorder.alignments
     heading = f"{name}. " * bool(name) + describe(rule, settings, options)
     rows = [(prepared.crop, first, heading)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any
 
 from musica.errors import InputError
@@ -71,7 +72,8 @@ class ModelSettings:
         for field in fields(self):
             object.__setattr__(self, field.name, _frozen(getattr(self, field.name)))
         # One list of patch points serves all iterations.
-        if isinstance(self.patch_indices, tuple) and not any(
+        given = self.levels, self.patch_indices
+        if all(isinstance(values, tuple) for values in given) and not any(
             isinstance(points, tuple) for points in self.patch_indices
         ):
             object.__setattr__(self, "patch_indices", (self.patch_indices,) * len(self.levels))
@@ -109,7 +111,7 @@ class ModelSettings:
                 yield name, f"must be 1 to {largest}"
         count = len(self.levels) if isinstance(self.levels, tuple) else 0
         if not 0 < count <= 100 or not all(_is_whole(level, 0, MAX_LEVEL) for level in self.levels):
-            yield "levels", f"must be pyramid levels, coarse to fine, not {self.levels}"
+            yield "levels", f"must be pyramid levels, not {self.levels}"
         last = self.landmark_count - 1
         if not isinstance(self.patch_indices, tuple) or len(self.patch_indices) != count:
             yield "patch_indices", "must be one list, or one for each iteration"
@@ -120,7 +122,7 @@ class ModelSettings:
         if self.preprocessing not in PREPROCESSORS:
             known = " or ".join(PREPROCESSORS)
             yield "preprocessing", f"must be {known}, not {self.preprocessing!r}"
-        if not _is_number(self.margin) or not 0 <= self.margin <= 10:
+        if not is_number(self.margin) or not 0 <= self.margin <= 10:
             yield "margin", "must be 0 to 10"
         if not _is_table(self.reference_shape, self.landmark_count, 2):
             yield "reference_shape", f"must be {self.landmark_count} pairs of numbers"
@@ -159,17 +161,18 @@ def _is_whole(value: Any, lowest: int, highest: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a value is a number that is not NaN; it may be infinite."""
-    if isinstance(value, float):
-        return value == value
-    # Whole numbers have no limit; floats do.
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):  # it has no limit; floats do
+        return abs(value) < 1e300
+    return isinstance(value, Real) and value == value
 
 
 def _is_bound(value: Any) -> bool:
     """Whether a value is a threshold or None."""
-    return value is None or _is_number(value)
+    return value is None or is_number(value)
 
 
 def _is_effort(values: Any) -> bool:
@@ -179,7 +182,7 @@ def _is_effort(values: Any) -> bool:
         and set(values) == set(EFFORT_KEYS)
         and isinstance(values["name"], str)
         and _is_bound(values["threshold"])
-        and all(_is_number(values[name]) for name in EFFORT_KEYS[2:])
+        and all(is_number(values[name]) for name in EFFORT_KEYS[2:])
     )
 
 
@@ -189,7 +192,7 @@ def _is_table(rows: Any, height: int, width: int) -> bool:
         isinstance(rows, tuple)
         and len(rows) == height
         and all(isinstance(row, tuple) and len(row) == width for row in rows)
-        and all(_is_number(value) and abs(value) < 1e9 for row in rows for value in row)
+        and all(is_number(value) and abs(value) < 1e9 for row in rows for value in row)
     )
 
 

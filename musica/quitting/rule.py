@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musica.errors import InputError
-
-SCORES = ("estimate", "gain")
+from musica.models.settings import STOP_SCORES, is_number
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class StopRule:
     thresholds: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if self.score not in SCORES:
-            raise InputError(f"faces stop by {' or '.join(SCORES)}, not by {self.score!r}")
+        if self.score not in STOP_SCORES:
+            raise InputError(f"faces stop by {' or '.join(STOP_SCORES)}, not by {self.score!r}")
 
     @classmethod
     def of(
@@ -48,10 +47,10 @@ class StopRule:
             score: what is decided on.
 
         Raises:
-            InputError: there are neither 1 nor K - 1 thresholds.
+            InputError: there are neither 1 nor K - 1 thresholds, or one is no number.
         """
         values = np.ravel(-np.inf if threshold is None else threshold).tolist()
-        if len(values) not in (1, iterations - 1):
+        if len(values) not in (1, iterations - 1) or not all(map(is_number, values)):
             raise InputError(f"stop_threshold must be one or {iterations - 1} numbers")
         return cls(score, tuple(values if len(values) > 1 else values * (iterations - 1)))
 
@@ -73,9 +72,3 @@ class StopRule:
             raise InputError("the model predicts no gain, on which its faces are to stop")
         # In float32, a threshold just above a score would be equal to it.
         return scores < np.float64(self.thresholds[k])
-
-    def last_iterations(self, scores: np.ndarray) -> np.ndarray:
-        """The iteration, from 0, after which each face stops: (F,) int; ``scores`` (F, K - 1)."""
-        columns = enumerate(np.transpose(scores))
-        stops = [self.stops(k, own, own) for k, own in columns]
-        return np.stack([*stops, np.ones(len(scores), bool)]).argmax(axis=0)

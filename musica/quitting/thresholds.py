@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from musica.quitting.curves import Curve, between, cheapest
-from musica.quitting.rule import StopRule
 
 # How much the mean NME of all iterations may rise, as a share of it; None: no face stops early.
 EFFORTS: dict[str, float | None] = {"low": 0.05, "balanced": 0.02, "full": None}
@@ -34,10 +33,6 @@ class Effort:
     nme: float
     iterations: float
     multiply_adds: float
-
-    def rule(self, score: str, iterations: int) -> StopRule:
-        """The stop rule; ``score`` and the number of iterations are the model's."""
-        return StopRule.of(self.threshold, iterations, score)
 
     def as_values(self) -> dict[str, Any]:
         """The effort as JSON values."""

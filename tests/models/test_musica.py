@@ -179,6 +179,7 @@ def test_cost_is_the_published_one(landmarks, stride, mega_multiply_adds, mega_w
         ({"preprocessing": "none"}, "release or area"),
         ({"stop_threshold": [0.1]}, "one or 2 numbers"),
         ({"levels": []}, "levels"),
+        ({"levels": 3}, "levels"),
         ({"levels": [1, -1]}, "levels"),
         ({"reference_shape": np.zeros((67, 2))}, "68 pairs"),
         ({"reference_shape": np.zeros((68, 3))}, "68 pairs"),

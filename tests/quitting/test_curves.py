@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stopping import last_iterations
 
 from musica.quitting import curves
 from musica.quitting.rule import StopRule
@@ -33,13 +34,13 @@ def test_curve_is_what_each_threshold_leads_to():
     rows = np.arange(len(errors))
     reached = set()
     for place, threshold in enumerate(found.settings):
-        chosen = StopRule.of(threshold, 3).last_iterations(estimates)
+        chosen = last_iterations(StopRule.of(threshold, 3), estimates)
         reached.add(tuple(chosen))
         assert found.errors[place] == pytest.approx(errors[rows, chosen].mean())
         assert found.multiply_adds[place] == pytest.approx(np.take(COSTS, chosen).mean())
         assert found.iterations[place] == pytest.approx(1 + chosen.mean())
     every = np.linspace(estimates.min() - 0.01, estimates.max() + 0.01, 5000)
-    assert reached == {tuple(StopRule.of(t, 3).last_iterations(estimates)) for t in every}
+    assert reached == {tuple(last_iterations(StopRule.of(t, 3), estimates)) for t in every}
     assert found.errors[0] == errors[:, -1].mean()
 
 

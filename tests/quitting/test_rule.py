@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stopping import last_iterations
 
 from musica.errors import InputError
 from musica.quitting.rule import StopRule
@@ -43,7 +44,7 @@ def test_the_score_is_what_the_rule_names():
     ],
 )
 def test_the_first_score_below_the_threshold_decides(threshold, expected):
-    assert StopRule.of(threshold, 3).last_iterations(SCORES).tolist() == expected
+    assert last_iterations(StopRule.of(threshold, 3), SCORES).tolist() == expected
 
 
 @pytest.mark.parametrize("threshold", [[], [0.1], [0.1, 0.2]])
@@ -55,5 +56,11 @@ def test_thresholds_fit_the_iterations(threshold):
             StopRule.of(threshold, 4)
 
 
+@pytest.mark.parametrize("threshold", [np.nan, "low", [0.1, np.nan, 0.1]])
+def test_thresholds_are_numbers(threshold):
+    with pytest.raises(InputError, match="one or 3 numbers"):
+        StopRule.of(threshold, 4)
+
+
 def test_a_single_iteration_has_nothing_to_stop():
-    assert StopRule.of(0.1, 1).last_iterations(np.empty((2, 0))).tolist() == [0, 0]
+    assert last_iterations(StopRule.of(0.1, 1), np.empty((2, 0))).tolist() == [0, 0]

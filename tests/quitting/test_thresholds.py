@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from stopping import last_iterations
 
 from musica.quitting import thresholds
 from musica.quitting.curves import Curve, rule_curve
+from musica.quitting.rule import StopRule
 
 
 def test_efforts_save_most_within_their_limits():
@@ -25,7 +27,7 @@ def test_the_rule_of_an_effort_leads_to_its_means():
     errors = np.sort(generator.gamma(3, 0.02, (80, 3)))[:, ::-1] + [0.0, 0.02, 0.03]
     scores, costs = generator.normal(size=(80, 2)), np.array([10, 20, 30])
     for effort in thresholds.choose_efforts(rule_curve(errors, scores, costs)):
-        chosen = effort.rule("gain", 3).last_iterations(scores)
+        chosen = last_iterations(StopRule.of(effort.threshold, 3, "gain"), scores)
         assert errors[np.arange(80), chosen].mean() == pytest.approx(effort.nme)
         assert costs[chosen].mean() == pytest.approx(effort.multiply_adds)
         assert 1 + chosen.mean() == pytest.approx(effort.iterations)
