@@ -116,7 +116,7 @@ def test_levels(recorded, name, k):
     np.testing.assert_allclose([pixels.mean(), pixels.std()], [mean, deviation], atol=1e-6)
     levels = release_pyramid.pyramid(((pixels - mean) / deviation).astype(np.float32))
     # The coarse levels of the release are presumably sampled at 1/32 of a pixel, as OpenCV does;
-    # test_preprocess.py compares ours with menpo's own pyramid.
+    # test_release_pyramid.py compares ours with menpo's own pyramid.
     for level, tolerance in enumerate((1e-6, 0.021, 0.021)):
         assert levels[level].shape == tuple(recorded[f"{key}level{level}_shape"])
         probe = levels[level][5::17, 7::13]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from musica.alignment.detector import FAR, Window, _seen
 from musica.cli import config
 from musica.errors import InputError, one_line
 from musica.files import landmark_files, list_files, writing
-from musica.geometry import box_conventions, crops
+from musica.geometry import box_conventions, crops, landmarks
 from musica.geometry.landmarks import SCHEMES
 from musica.jobs import tasks
 from musica.jobs.inference import InferenceConfig
@@ -114,10 +115,7 @@ def test_transforms_compose(points, linear, shifts):
 def test_mirroring_twice_is_the_identity(count, width, seed):
     scheme = SCHEMES[count]
     points = np.random.default_rng(seed).uniform(-9, width + 9, (count, 2))
-
-    def mirrored(given):
-        return np.stack([given[:, 0], width - 1 - given[:, 1]], axis=1)[list(scheme.mirror)]
-
+    mirrored = partial(landmarks.mirrored, order=scheme.mirror, columns=width)
     np.testing.assert_allclose(mirrored(mirrored(points)), points, atol=1e-9)
     box, mirrored_box = (crops.bounding_box(given) for given in (points, mirrored(points)))
     expected = [width - 1 - box[2], box[1], width - 1 - box[0], box[3]]

@@ -31,14 +31,16 @@ SAME_FACE = 0.3
 # The picture is looked at with a margin, or faces that fill it are missed: a window of this many
 # times its sides.
 PICTURE_WINDOW = 1.25
-# Sides of windows that are no squares are multiples of so many of the model's pixels, and its
-# shortest ones so many. The fewer kinds there are, the fewer interpreters.
+# Sides of windows that are no squares are multiples of UNIT pixels of the model and have at least
+# SHORTEST. The fewer kinds there are, the fewer interpreters.
 UNIT, SHORTEST = 32, 160
 # A face is surely found if it takes this share of a window. Smaller ones are looked for in smaller
 # windows, which overlap so that each face lies wholly in one.
 SURELY_SEEN = 0.1
 WINDOW_OVERLAP = 0.36
-# Without a word on small faces, windows of a picture in which no face was found have this side, or
+# Smaller faces, in pixels, have no features to find, and would take ever more windows.
+SMALLEST = 8
+# Where the user names no smallest face, and no face was found, windows have this side in pixels, or
 # this share of the picture's longer side.
 WINDOW = 1000
 WINDOW_SHARE = 1 / 6
@@ -135,7 +137,7 @@ class FaceDetector:
             inclusive corners, which may lie outside the image.
 
         Raises:
-            InputError: the picture cannot be used.
+            InputError: the picture or the size cannot be used.
         """
         boxes = self.blazeface_boxes(as_image(image), smallest_face)
         return [to_landmark_box(box, "blazeface") for box in boxes]
@@ -145,9 +147,10 @@ class FaceDetector:
         height, width = image.shape[:2]
         longer = max(height, width)
         faces = self._faces_in(image, Window.around(height, width))
-        smaller = WINDOW if smallest_face is None else max(1, round(smallest_face / SURELY_SEEN))
         if smallest_face is None:
-            smaller = max(smaller, round(longer * WINDOW_SHARE))
+            smaller = max(WINDOW, round(longer * WINDOW_SHARE))
+        else:
+            smaller = round(check_smallest_face(smallest_face) / SURELY_SEEN)
         if smaller < longer and (smallest_face is not None or not len(faces)):
             faces = np.concatenate([faces, *self._faces_in_windows(image, smaller)])
         merged = _merged(faces)
@@ -202,6 +205,17 @@ class FaceDetector:
         if key not in own:
             own[key] = load_interpreter(model.weights, 1, NEEDED, (1, rows, columns, 3))
         return own[key]
+
+
+def check_smallest_face(side: float) -> float:
+    """Returns the side of the smallest faces to look for.
+
+    Raises:
+        InputError: it is below ``SMALLEST`` pixels, or not finite.
+    """
+    if not SMALLEST <= side < np.inf:
+        raise InputError(f"smallest_face must be {SMALLEST} pixels or more, not {side}")
+    return side
 
 
 def load_interpreter(

@@ -1,4 +1,4 @@
-"""What is known of a face, before and after it is aligned."""
+"""Prepared and aligned faces."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +18,12 @@ class Face:
         landmarks: (N, 2) float64, (y, x) image pixels, 0-based.
         error_estimate: the model's own, on the scale of ``losses.l1_error``.
         iterations: number of iterations that ran, including a second alignment.
-        failed: the estimate is above the fail threshold, though no iteration was left or promised a
-            gain.
+        failed: the estimate is above the fail threshold or not a number, though no iteration was
+            left or promised a gain.
         expected_nme: the estimate on the NME scale, a fraction of the distance of the outer eye
             corners: the mean error of faces with such an estimate after as many iterations; None
             if the model is not calibrated.
-        multiply_adds: the cost of these iterations.
+        multiply_adds: the cost of these iterations, and of those of a mirrored image.
         landmark_errors: (N,) float64, the expected error of every landmark, on the scale of
             ``expected_nme``, which is their mean; None if the model is not calibrated for it.
 
@@ -31,7 +31,7 @@ class Face:
         pose: yaw, pitch and roll in degrees (``geometry.head_pose.Pose``); None if the landmarks
             are neither 68 nor 98, or not finite.
         openness: of the eyes and the mouth, heights over widths (``geometry.openness.Openness``);
-            None as for ``pose``.
+            None if the landmarks are neither 68 nor 98, not finite, or all in one place.
     """
 
     landmarks: np.ndarray
@@ -59,7 +59,7 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class PreparedFace:
-    """What the model needs of a face.
+    """A face as a model needs it. It may hold views of the image that it was made from.
 
     Attributes:
         crop: where the face lies in its image.

@@ -1,4 +1,4 @@
-"""What a runner is: it computes the iterations of a model for prepared faces."""
+"""The protocol of runners, which compute a model's iterations for prepared faces."""
 
 from collections.abc import Sequence
 from typing import Protocol

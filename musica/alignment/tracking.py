@@ -17,6 +17,7 @@ from musica.alignment.face import Face
 from musica.alignment.one_euro import OneEuroFilter
 from musica.alignment.options import Options
 from musica.errors import InputError
+from musica.files.image_files import as_image
 from musica.geometry.box_conventions import overlaps
 from musica.geometry.crops import bounding_box
 
@@ -171,6 +172,7 @@ class Tracker:
         Raises:
             InputError: the array is no such image.
         """
+        image = as_image(image)
         for track in self._tracks:
             track.go_on()
         self._align(image, self._tracks)

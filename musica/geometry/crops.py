@@ -117,9 +117,8 @@ def rounded_box(box: Sequence[float] | np.ndarray) -> list[int]:
         InputError: the box is not four finite numbers, or is empty.
     """
     corners = check_box(box).tolist()
-    x0, y0, x1, y1 = rounded = [_rounded(corner) for corner in corners]
-    if x1 <= x0 or y1 <= y0:
-        raise InputError(f"the box {corners} is empty (needs x0 < x1 and y0 < y1)")
+    rounded = [_rounded(corner) for corner in corners]
+    _check_sides(rounded, corners)
     return rounded
 
 
@@ -132,7 +131,7 @@ def check_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
     """Returns a box as (4,) float64.
 
     Raises:
-        InputError: it is not four finite numbers, or one is beyond a million.
+        InputError: it is not four finite numbers, one is beyond a million, or the box is empty.
     """
     try:
         numbers = np.asarray(box, np.float64)
@@ -140,7 +139,15 @@ def check_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
         raise InputError(f"a box is four numbers x0 y0 x1 y1, not {box!r}") from error
     if numbers.shape != (4,) or not all(abs(side) <= MAX_COORDINATE for side in numbers.tolist()):
         raise InputError(f"a box is four finite numbers x0 y0 x1 y1, not {numbers.tolist()}")
+    _check_sides(numbers.tolist(), numbers.tolist())
     return numbers
+
+
+def _check_sides(corners: Sequence[float], given: Sequence[float]) -> None:
+    """Raises InputError if a box is empty; ``given`` are its corners as the user knows them."""
+    x0, y0, x1, y1 = corners
+    if x1 <= x0 or y1 <= y0:
+        raise InputError(f"the box {given} is empty (needs x0 < x1 and y0 < y1)")
 
 
 def crop_of_box(

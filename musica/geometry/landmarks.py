@@ -14,7 +14,7 @@ from musica.errors import InputError
 
 @dataclass(frozen=True)
 class Contour:
-    """A line through consecutive landmarks, for drawing."""
+    """A line through consecutive landmarks."""
 
     points: tuple[int, ...]
     closed: bool = False

@@ -12,6 +12,9 @@ import numpy as np
 from musica.errors import InputError
 from musica.geometry.crops import MIN_CROP_SIDE, bounding_box, check_box
 
+# Only boxes of less than a pixel make larger crops.
+MAX_CROP_PIXELS = 20_000_000
+
 
 @dataclass(frozen=True)
 class ProportionCrop:
@@ -75,17 +78,16 @@ def proportion_crop(
             image.
     """
     corners = check_box(box)
-    if not (corners[:2] < corners[2:]).all():
-        raise InputError(f"the box {corners.tolist()} is empty (needs x0 < x1 and y0 < y1)")
     reach = margin * (corners[2:] - corners[:2]).min()
     first, last = np.floor(corners[1::-1] - reach), np.ceil(corners[:1:-1] + reach)
     if image_shape is not None:
         first, last = (np.clip(point, 0, image_shape[:2]) for point in (first, last))
     sides = (last - first).astype(int)
-    if sides.min() < 2:
+    if sides.min() < 1:
         raise InputError("the box lies outside the image")
-    if scale * sides.min() < MIN_CROP_SIDE:
-        raise InputError(f"the box {corners.tolist()} is too narrow")
     rows, columns = np.ceil(scale * sides).astype(int).tolist()
+    narrow = sides.min() < 2 or scale * sides.min() < MIN_CROP_SIDE
+    if narrow or rows * columns > MAX_CROP_PIXELS:
+        raise InputError(f"the box {corners.tolist()} is too narrow")
     factors = (scale * sides - 1) / (sides - 1)
     return ProportionCrop(first.astype(int), sides, factors, (rows, columns), corners)

@@ -148,8 +148,6 @@ def turned_square_crop(
 def _middle_and_side(box: Sequence[float] | np.ndarray) -> tuple[tuple[float, float], float]:
     """The box's centre (x, y), counted from the image's corner, and its longer side."""
     x0, y0, x1, y1 = check_box(box).tolist()
-    if x1 <= x0 or y1 <= y0:
-        raise InputError(f"the box {[x0, y0, x1, y1]} is empty (needs x0 < x1 and y0 < y1)")
     longer = max(x1 - x0, y1 - y0) + 1
     if (2 * longer) ** 2 > MAX_REGION_PIXELS:
         raise InputError(f"the box {[x0, y0, x1, y1]} is too large")

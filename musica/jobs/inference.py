@@ -115,6 +115,10 @@ def infer(config: InferenceConfig) -> bool:
         raise InputError(f"batch_size must be at least 1, not {config.batch_size}")
     if config.workers < 1:
         raise InputError(f"workers must be at least 1, not {config.workers}")
+    if config.smallest_face is not None:
+        from musica.alignment.detector import check_smallest_face
+
+        check_smallest_face(config.smallest_face)
     if config.format not in FORMATS:
         raise InputError(f"format must be {' or '.join(FORMATS)}, not {config.format!r}")
     tasks, left_out = _tasks(config)

@@ -161,7 +161,7 @@ def _aligned(
     tasks: Sequence[Task],
 ) -> list[Picture]:
     """Reads pictures, finds their faces and aligns all faces together."""
-    # A picture may be large; it stays in memory only for a second alignment.
+    # A picture may be large; all of it stays in memory only for a second alignment.
     keep_image = options.get("iterations") is None and options.get("realign", True)
     prepared: list[PreparedFace] = []
     pictures = []

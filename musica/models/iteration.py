@@ -1,4 +1,4 @@
-"""What passes between iterations, and the coordinate arithmetic (``METHOD.md`` section 4).
+"""The state between iterations, and the coordinate arithmetic (``METHOD.md`` section 4).
 
 Written once, for NumPy arrays and for tensors alike. B faces, N landmarks, hidden size H.
 """
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class IterationState(NamedTuple):
-    """What an iteration hands to the next one.
+    """The state that an iteration hands to the next one.
 
     Attributes:
         displacement: (B, N, 2) float32 from the initial landmarks, in pixels of its level.
@@ -19,7 +19,7 @@ class IterationState(NamedTuple):
 
 
 class IterationResult(NamedTuple):
-    """What an iteration gives.
+    """The results of an iteration.
 
     Attributes:
         state: for the next iteration.

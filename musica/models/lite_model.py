@@ -35,7 +35,7 @@ class LiteModel:
         multiply_adds: of one face after each iteration.
 
     Raises:
-        InputError: unreadable, or not written by ``musica.export``.
+        InputError: unreadable, not written by ``musica.export``, or LiteRT is not installed.
     """
 
     def __init__(self, path: Path | str, threads: int = 1):
@@ -50,8 +50,10 @@ class LiteModel:
             # Files of version 0.2.0 take one face at a time, its pixels in four planes.
             self._in_planes = patches[3] == 4
             self._try()
-        except InputError:
+        except (InputError, MemoryError):
             raise
+        except ImportError as error:
+            raise InputError(f"LiteRT cannot be imported: {error}") from error
         except Exception as error:  # zipfile and LiteRT raise many kinds on damaged files
             raise InputError(f"{path}: not a model that musica.export wrote") from error
 

@@ -185,15 +185,14 @@ class ReleasePyramid:
         return patches * copied
 
 
-def pad_batch(images: Sequence[np.ndarray], size: int | None = None) -> np.ndarray:
+def pad_batch(images: Sequence[np.ndarray]) -> np.ndarray:
     """Stacks images of different sizes, zeros at the bottom and the right (step 8).
 
     Args:
         images: B arrays (H, W, 3) or (H, W, 1), float32; one channel is repeated to three.
-        size: side of the padded images; the largest height and width if None.
     """
-    height = size or max(image.shape[0] for image in images)
-    width = size or max(image.shape[1] for image in images)
+    height = max(image.shape[0] for image in images)
+    width = max(image.shape[1] for image in images)
     batch = np.zeros((len(images), height, width, 3), np.float32)
     for padded, image in zip(batch, images, strict=True):
         padded[: image.shape[0], : image.shape[1]] = image

@@ -20,7 +20,9 @@ def correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     """Pearson's correlation of each iteration, (K,); NaN where one of the two is constant."""
     first, second = (values - values.mean(axis=0) for values in (errors, estimates))
     scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
-    return (first * second).sum(axis=0) / np.where(scale > 0, scale, np.nan)
+    # Rounding leaves a constant with a deviation above zero.
+    varies = (np.ptp(errors, axis=0) > 0) & (np.ptp(estimates, axis=0) > 0)
+    return (first * second).sum(axis=0) / np.where(varies, scale, np.nan)
 
 
 def rank_correlation(errors: np.ndarray, estimates: np.ndarray) -> np.ndarray:

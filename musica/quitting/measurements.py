@@ -1,4 +1,4 @@
-"""What all iterations made of annotated faces, and the numbers that follow."""
+"""Errors and estimates of annotated faces after each iteration, and the numbers that follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -80,6 +80,12 @@ def test_what_is_no_image(finder, image):
         finder.detect(image)
 
 
+@pytest.mark.parametrize("side", [0, -5, 7.9, np.nan, np.inf])
+def test_faces_of_no_size_are_not_looked_for(finder, einstein, side):
+    with pytest.raises(InputError, match="smallest_face must be 8 pixels or more"):
+        finder.detect(einstein[0], smallest_face=side)
+
+
 def test_threads_and_copies_find_the_same(finder, einstein):
     image, _ = einstein
     pictures = [image, image[:, ::-1], image[::2, ::2]] * 6

@@ -152,10 +152,20 @@ def test_other_files_are_refused(model, paths, tmp_path):
     (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
     with zipfile.ZipFile(tmp_path / "described.tflite", "w") as archive:
         archive.writestr(DESCRIPTION, "[]")
-    costly = zipfile.ZipFile(tmp_path / "costly.tflite", "w")
-    with costly, zipfile.ZipFile(paths / "int8.tflite") as archive:
+    with zipfile.ZipFile(paths / "int8.tflite") as archive:
         described = json.loads(archive.read(DESCRIPTION))
-        costly.writestr(DESCRIPTION, json.dumps({**described, "multiply_adds": [-1] * 4}))
+    network = content[: content.rindex(b"PK\x03\x04")]
+    for name, costs in {"same": described["multiply_adds"], "costly": [-1] * 4}.items():
+        (tmp_path / f"{name}.tflite").write_bytes(network)
+        with zipfile.ZipFile(tmp_path / f"{name}.tflite", "a") as archive:
+            archive.writestr(DESCRIPTION, json.dumps({**described, "multiply_adds": costs}))
+    assert FaceAligner.load(tmp_path / "same.tflite").settings.landmark_count == 68
     for name in ("text", "cut", "described", "costly", "absent"):
         with pytest.raises(InputError, match=f"{name}.tflite"):
             FaceAligner.load(tmp_path / f"{name}.tflite")
+
+
+def test_without_litert_the_model_is_not_blamed(paths, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(InputError, match=r"^LiteRT cannot be imported"):
+        LiteModel(paths / "int8.tflite")

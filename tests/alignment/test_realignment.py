@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from musica.alignment.aligner import FaceAligner
+from musica.errors import InputError
 from musica.evaluation import metrics
 from musica.files import builtin_faces, image_files
 from musica.geometry import crops
@@ -131,6 +132,49 @@ def test_landmarks_that_lie_nowhere_are_not_followed(aligner, monkeypatch):
 
     monkeypatch.setattr(aligner.runner, "iterate", lost)
     assert align(aligner).iterations == 3
+
+
+@with_rolls(75)
+def test_without_an_estimate_nothing_is_tried_again(aligner):
+    aligner.runner.bad = lambda turned: np.nan
+    assert align(aligner).iterations == 3
+
+
+@with_rolls(75)
+@pytest.mark.parametrize("corners", [[2, 3, 0, 1], [2, 1, 0, 3], [0, 1, 0, 3]])
+def test_an_empty_box_is_refused_at_any_roll(aligner, corners):
+    box = crops.bounding_box(aligner.runner.truth)[corners]
+    for roll in (0, 30):
+        with pytest.raises(InputError, match="is empty") as refused:
+            aligner.prepare(IMAGE, box, roll)
+        assert str(box.tolist()) in str(refused.value)
+
+
+@with_rolls(0)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"iteration": 1}, "no option is called 'iteration'; they are effort, stop_threshold"),
+        ({"iterations": 0}, "iterations must be 1 to 3, not 0"),
+        ({"iterations": 4}, "iterations must be 1 to 3, not 4"),
+        ({"iterations": 1.5}, "iterations must be 1 to 3, not 1.5"),
+        ({"iterations": 1, "effort": "none"}, "effort must be .* not 'none'"),
+        ({"stop_threshold": np.nan}, "stop_threshold must be one or 2 numbers"),
+        ({"stop_threshold": "low"}, "stop_threshold must be one or 2 numbers"),
+        ({"fail_threshold": np.nan}, "fail_threshold must be a number, not nan"),
+        ({"fail_threshold": "0.1"}, "fail_threshold must be a number, not '0.1'"),
+    ],
+)
+def test_options_are_checked_even_without_faces(aligner, options, message):
+    with pytest.raises(InputError, match=message):
+        aligner.align_batch([], [], **options)
+
+
+@with_rolls(0)
+def test_thresholds_may_be_numbers_of_numpy(aligner):
+    face = align(aligner, stop_threshold=np.float32(1), fail_threshold=np.float32(0.001))
+    assert (face.iterations, face.failed) == (1, False)
+    assert align(aligner, iterations=np.int64(2), fail_threshold=np.int32(0)).failed
 
 
 def test_the_shipped_model_finds_a_rolled_face():

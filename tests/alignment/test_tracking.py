@@ -77,6 +77,17 @@ def ids(results):
     return [[face.id for face in faces] for faces in results]
 
 
+def test_what_is_no_picture_is_refused_whether_a_face_is_followed_or_not():
+    world = World(landmarks_at(50, 50))
+    tracker = Tracker(world, world, detect_every=50)
+    tracker.update(IMAGE, 0.0)
+    for faces in ([landmarks_at(50, 50)], []):
+        world.faces = faces
+        with pytest.raises(InputError, match="a picture is an array"):
+            tracker.update(np.zeros((9, 9, 4), np.uint8), 0.1)
+        tracker.update(IMAGE, 0.2)
+
+
 def test_a_face_is_followed_without_detections():
     world = World(landmarks_at(20, 30))
     tracker = Tracker(world, world, detect_every=10)

@@ -22,8 +22,8 @@ def test_the_crop_holds_the_box_in_its_middle(box):
     np.testing.assert_allclose(left_top, left_top.round(), atol=1e-9)
 
 
-def test_a_point_of_the_crop_halved_is_the_point_of_the_next_level():
-    """Pixel i of the image covers i to i + 1; so do pixels of the crop and of its levels."""
+def test_points_of_the_crop_count_from_the_corners_of_pixels():
+    """Pixel i of the image covers i to i + 1; so do pixels of the crop."""
     crop = square_crops.square_crop((0, 0, 141, 141))
     assert crop.side == crop.size
     np.testing.assert_allclose(crop.to_crop(np.array([0.0, 0.0])), [43.5, 43.5])

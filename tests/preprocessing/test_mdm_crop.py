@@ -103,7 +103,9 @@ def test_grey_images_and_patches(image, preprocessor):
     [
         ((400, 10, 480, 90), "outside the image"),
         ((50, 10, 50, 90), "is empty"),
-        ((50, 10, 50.5, 90), "narrow|outside"),
+        ((50, 10, 50.5, 90), "too narrow"),
+        ((50.2, 50.2, 50.4, 50.4), "too narrow"),
+        ((50, 50, 50.002, 50.002), "too narrow"),
         ((np.nan, 10, 50, 90), "finite"),
     ],
 )
