@@ -26,7 +26,8 @@ COPY data data
 COPY experiments experiments
 # Data sets and results lie outside, where a mounted folder hides no script. The configurations
 # find them through links. Without a mount, any user may write there.
-RUN mkdir /data /output && chmod 1777 /data /output && ln -s /output output
+RUN mkdir /data /output && chmod 1777 /data /output && ln -s /output output \
+    && chmod -R a+rX data experiments
 RUN for set in wflw 300w cofw68 example; do ln -s "/data/$set" "data/$set"; done
 RUN useradd --no-create-home --uid 1000 musica
 USER musica

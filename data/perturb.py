@@ -67,7 +67,7 @@ def perturb(config: PerturbConfig) -> bool:
     def face(name: str) -> layout.Face:
         image = Path(config.image_dir, name)
         labels = Path(config.gt_path or config.image_dir, name).with_suffix(".pts")
-        points = landmark_files.read_landmarks(labels)
+        points = landmark_files.read_truth(labels)
         rng = np.random.default_rng([config.seed, zlib.crc32(name.encode())])
         return KINDS[config.kind](config, name, image, points, tuple(listed[name]), rng)
 
@@ -83,7 +83,7 @@ def _with_noisy_box(
     rng: np.random.Generator,
 ) -> layout.Face:
     """The same face in another box."""
-    box = noisy_box(landmark_files.tight_box(points), config.growth, config.shift, rng)
+    box = noisy_box(crops.bounding_box(points), config.growth, config.shift, rng)
     return layout.Face(name, image, points, lists, box)
 
 

@@ -30,6 +30,7 @@ def prepare(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python data/prepare_example.py FOLDER")
-    prepare(Path(sys.argv[1]))
+    # In Docker, the folder is a link to one that is not there yet.
+    prepare(Path(sys.argv[1]).resolve())

@@ -19,6 +19,7 @@ import numpy as np
 from musica.cli import command, config
 from musica.cli.config import option, require
 from musica.errors import InputError
+from musica.files import writing
 from musica.training.configuration import TrainConfig
 
 # Deviation of the weights of new patches.
@@ -80,8 +81,8 @@ def start(settings: StartConfig) -> None:
     for k, source in enumerate(sources):
         give(old.steps[source], new.steps[k], old_patches[source], new_patches[k], twins, rng)
     path = Path(training.pretrained_model_checkpoint_path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new.save(path)
+    with writing.replacing(path) as temporary:
+        new.save(temporary)
     total = new.multiply_adds[-1] / 1e6
     print(f"wrote {path}: iterations from {sources}, {total:.1f} M multiply-adds")
 

@@ -217,7 +217,7 @@ def _read_face(entry: DataEntry, path: Path, normalization: str) -> Face:
         raise InputError(f"{name!r}: a file name that cannot be printed")
     estimated = landmark_files.read_landmarks(path, entry.flm_count, entry.index_base)
     truth_path = _counterpart(entry.gt_dir, name)
-    truth = landmark_files.read_landmarks(truth_path, entry.flm_count)
+    truth = landmark_files.read_truth(truth_path, entry.flm_count)
     box = None
     if entry.rect_dir and normalization in metrics.BOX_NORMALISERS:
         box = landmark_files.read_box(_counterpart(entry.rect_dir, name))

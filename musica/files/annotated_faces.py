@@ -115,11 +115,11 @@ def _read_face(
         Path(gt_path, name).with_suffix(suffix) for suffix in landmark_files.LANDMARK_SUFFIXES
     ]
     truth = next((path for path in candidates if path.is_file()), candidates[0])
-    landmarks = landmark_files.read_landmarks(truth, landmark_count)
+    landmarks = landmark_files.read_truth(truth, landmark_count)
     if bb_root:
         box = landmark_files.read_box(Path(bb_root, name).with_suffix(".pts"))
     else:
-        box = landmark_files.tight_box(landmarks)
+        box = crops.bounding_box(landmarks)
     if (box[2:] - box[:2] + 1).min() <= crops.MIN_BOX_SIDE:
         raise InputError(f"its box has a side of {crops.MIN_BOX_SIDE} pixels or less")
     return AnnotatedFace(name, image, landmarks, box)

@@ -55,6 +55,18 @@ def read_landmarks(path: Path | str, count: int | None = None, index_base: int =
     return np.array(points, np.float64)
 
 
+def read_truth(path: Path | str, count: int | None = None) -> np.ndarray:
+    """Reads true landmarks; arguments, result and errors as for ``read_landmarks``.
+
+    Raises:
+        InputError: some of them are missing, too: errors and losses would take them for true.
+    """
+    points = read_landmarks(path, count)
+    if absent := int(missing(points).sum()):
+        raise InputError(f"{path}: {absent} of its landmarks are missing (-1 -1 or 0 0)")
+    return points
+
+
 def _pts_points(text: str, index_base: int) -> list[tuple[float, float]]:
     """Reads the points (y, x), 0-based, of a .pts file.
 

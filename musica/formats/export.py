@@ -194,7 +194,7 @@ def save_graphs(model: "MuSiCa", folder: Path | str) -> None:
     """Writes a SavedModel with a signature for each iteration, batches and crops of any size.
 
     ``iteration_<k>``, from 1, has the inputs of an ``iteration_graph``. Its outputs are
-    ``displacement``, ``hidden``, ``landmarks`` and ``error``.
+    ``displacement``, ``hidden``, ``landmarks``, ``error`` and, if the model predicts it, ``gain``.
 
     Raises:
         InputError: the folder exists.

@@ -21,10 +21,11 @@ def iteration_graph(model: "MuSiCa", k: int, outputs: Sequence[str]) -> Any:
         model: a MuSiCa model.
         k: the iteration, from 0.
         outputs: the function's names for displacement (B, N, 2), hidden state (B, H), landmarks
-            (B, N, 2) and estimated error (B,).
+            (B, N, 2), estimated error (B,) and predicted gain (B,).
 
     Returns:
-        A ``tf.function`` with an input signature; it gives the outputs by name.
+        A ``tf.function`` with an input signature; it gives the outputs by name. All iterations have
+        the same ones: the gain only if the model predicts it, and 0 after the last iteration.
     """
     import tensorflow as tf
 
@@ -42,8 +43,10 @@ def iteration_graph(model: "MuSiCa", k: int, outputs: Sequence[str]) -> Any:
     def iterate(image: Any, initial: Any, displacement: Any, hidden: Any) -> dict[str, Any]:
         state = IterationState(displacement, hidden)
         result = model.iterate(k, image, initial, state)
-        values = *result.state, result.landmarks, result.errors, result.gains
-        named = zip(outputs, values, strict=True)
-        return {name: value for name, value in named if value is not None}
+        values = [*result.state, result.landmarks, result.errors]
+        if model.predicts_gain:
+            last = result.gains is None
+            values.append(tf.zeros_like(result.errors) if last else result.gains)
+        return dict(zip(outputs, values, strict=False))
 
     return iterate

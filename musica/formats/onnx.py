@@ -22,7 +22,8 @@ def save_onnx(model: "MuSiCa", path: Path | str, description: dict[str, Any]) ->
     """Writes a model with float32 weights, for batches and crops of any size.
 
     Its inputs are ``iteration``, int64, from 1, and the inputs of an ``iteration_graph``. Its
-    outputs are ``next_displacement``, ``next_hidden``, ``landmarks`` and ``error``.
+    outputs are ``next_displacement``, ``next_hidden``, ``landmarks``, ``error`` and, if the model
+    predicts it, ``gain``.
 
     Args:
         model: a MuSiCa model.

@@ -7,6 +7,7 @@ The configurations name their data and results relative to their own folder. So 
 import json
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import musica
@@ -22,6 +23,7 @@ class Set:
     Attributes:
         experiments: the folders in ``experiments/``.
         normalization: of the published comparison.
+        train: the list of its training faces.
         test: the list of its test faces, and of those that the comparison names.
     """
 
@@ -67,16 +69,22 @@ def is_mdm(experiment: str) -> bool:
 def copy_configurations(root: Path, output: Path, names: tuple[str, ...]) -> None:
     """Copies experiments' configurations to where a reproduction writes.
 
-    Subsets whose list is missing, since an archive is, are left out.
+    Subsets and validation faces whose list is missing, since an archive is, are left out.
     """
     for name in names:
         for source in sorted((root / "experiments" / name).glob("*.json")):
             content = json.loads(read_text(source))
             target = output / "experiments" / name / source.name
+
+            is_there = partial(_is_there, target.parent)
             if "subsets" in content:
-                content["subsets"] = [
-                    subset
-                    for subset in content["subsets"]
-                    if Path(os.path.normpath(target.parent / subset["filenames"])).is_file()
-                ]
+                there = [subset for subset in content["subsets"] if is_there(subset["filenames"])]
+                content["subsets"] = there
+            if source.name == "train.json" and not is_there(content["eval_filenames"]):
+                del content["eval_filenames"]
             writing.write_text(target, json.dumps(content, indent=2) + "\n")
+
+
+def _is_there(folder: Path, listed: str) -> bool:
+    """Whether a list exists; its path is relative to a folder that may not exist yet."""
+    return Path(os.path.normpath(folder / listed)).is_file()

@@ -137,9 +137,9 @@ class Plan:
         own = SETS[self.set]
         lists = own.test
         if self.set == "300w":
-            there = {archive.folder for archive in self.available.missing}
-            common = not {"helen/testset", "lfpw/testset"} <= there
-            wanted = (True, common, "ibug" not in there)
+            missing = {archive.folder for archive in self.available.missing}
+            common = not {"helen/testset", "lfpw/testset"} <= missing
+            wanted = (True, common, "ibug" not in missing)
             lists = tuple(name for name, kept in zip(own.test, wanted, strict=True) if kept)
         models = ",".join(str(self.model(name)) for name in self.experiments)
         command = ["-m", "musica.compare", f"--models={models}", *self._folders()]

@@ -107,8 +107,8 @@ def _run(plan: Plan, stages: Sequence[Stage], journal: Journal, root: Path) -> l
         if journal.entry(stage) is not None:
             print(f"== {stage.name}: done before", flush=True)
             continue
-        if set(stage.after) & set(failed):
-            print(f"== {stage.name}: left out, since {' and '.join(stage.after)} failed")
+        if lacking := [name for name in stage.after if name in failed]:
+            print(f"== {stage.name}: left out, since {' and '.join(lacking)} failed")
             failed.append(stage.name)
             continue
         if not ready and stage.kind not in DATA:

@@ -24,7 +24,7 @@ def seconds_per_step(config: TrainConfig) -> float:
         near, far = task.box[1::-1], task.box[3:1:-1]
         points = generator.uniform(near, far, (config.landmark_count, 2))
         faces.append(AnnotatedFace(task.image.name, task.image, points, task.box))
-    training = build_training(config, faces)
+    training = build_training(config, faces, config.max_steps)
     samples = trainer.face_samples(config, training.cascade, faces, augmentation=config)
     numbers = range(SKIPPED + MEASURED)
     ends = []

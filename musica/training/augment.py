@@ -5,7 +5,7 @@ landmarks (N, 2) (y, x), boxes x0 y0 x1 y1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from PIL import Image
@@ -45,8 +45,14 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.turn <= LARGEST_TURN:
             raise InputError(f"turn must be 0 to {LARGEST_TURN:g} degrees, not {self.turn:g}")
-        if not 0 <= self.box_shrinkage < 1:
-            raise InputError(f"box_shrinkage must be 0 to less than 1, not {self.box_shrinkage:g}")
+        for field in fields(AugmentConfig):
+            name, value = field.name, getattr(self, field.name)
+            if name in ("box_shrinkage", "stretch") and not 0 <= value < 1:
+                raise InputError(f"{name} must be 0 to less than 1, not {value:g}")
+            if name.endswith("_probability") and not 0 <= value <= 1:
+                raise InputError(f"{name} must be 0 to 1, not {value:g}")
+            if not 0 <= value < np.inf:
+                raise InputError(f"{name} must be 0 or more, not {value:g}")
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,15 @@ from musica.training.optimizer import Adam
 WARMUP_START = 0.1
 
 
-def build_training(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> CascadeTraining:
+def build_training(
+    config: TrainConfig, faces: Sequence[AnnotatedFace], steps: int
+) -> CascadeTraining:
     """Builds the configured model with its loss and its optimizer.
 
     Args:
         config: the configuration.
         faces: the training faces, of which the reference shape may be made.
+        steps: of the run, which ``num_epochs`` may make shorter than ``max_steps``.
 
     Raises:
         InputError: the configuration or a file that it names cannot be used.
@@ -39,7 +42,7 @@ def build_training(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> Casca
         config.iteration_weights,
         config.recurrent_bits,
     )
-    optimizer = Adam(learning_rate(config), epsilon=config.adam_epsilon)
+    optimizer = Adam(learning_rate(config, steps), epsilon=config.adam_epsilon)
     optimizer.build(training.trainable_variables)
     training.compile(optimizer=optimizer, jit_compile=False)
     return training
@@ -48,7 +51,7 @@ def build_training(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> Casca
 def build_model(config: TrainConfig, faces: Sequence[AnnotatedFace]) -> keras.Model:
     """Builds the configured model, with the weights of an earlier one if asked for.
 
-    Arguments and errors as for ``build_training``.
+    The other arguments and the errors are those of ``build_training``.
     """
     path = config.pretrained_model_checkpoint_path
     pretrained = load_keras_model(path) if path else None
@@ -100,15 +103,23 @@ def patch_indices(config: TrainConfig) -> Sequence[int] | Sequence[Sequence[int]
     return known[config.patch_count]
 
 
-def learning_rate(config: TrainConfig) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate's schedule."""
+def learning_rate(
+    config: TrainConfig, steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate's schedule for a run of so many steps.
+
+    Raises:
+        InputError: the warm-up is as long as the run.
+    """
+    if config.learning_rate_warmup_steps >= steps:
+        raise InputError("learning_rate_warmup_steps must be less than the steps of the run")
     rate, warmup = config.initial_learning_rate, config.learning_rate_warmup_steps
     if config.learning_rate_schedule == "cosine" and warmup:
         return keras.optimizers.schedules.CosineDecay(
-            WARMUP_START * rate, config.max_steps - warmup, warmup_target=rate, warmup_steps=warmup
+            WARMUP_START * rate, steps - warmup, warmup_target=rate, warmup_steps=warmup
         )
     if config.learning_rate_schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(rate, config.max_steps)
+        return keras.optimizers.schedules.CosineDecay(rate, steps)
     return keras.optimizers.schedules.ExponentialDecay(
         rate,
         config.learning_rate_decay_steps,

@@ -1,6 +1,8 @@
 """Checks of a training configuration that its types cannot make."""
 
 import sys
+from dataclasses import fields
+from math import inf
 from pathlib import Path
 
 import keras
@@ -9,19 +11,30 @@ from musica.cli.config import require
 from musica.errors import InputError
 from musica.models import losses
 from musica.training import strategy
+from musica.training.augment import AugmentConfig
 from musica.training.configuration import TrainConfig
 from musica.training.face_crops import PREPROCESSING
 
-AT_LEAST = {
-    "batch_size": 1,
-    "max_steps": 1,
-    "num_epochs": 1,
-    "checkpoint_steps": 1,
-    "hidden_size": 1,
-    "keep_checkpoints": 0,
-    "workers": 0,
-    "cache_gigabytes": 0,
-    "learning_rate_warmup_steps": 0,
+# The smallest and the largest value of keys.
+RANGES = {
+    "batch_size": (1, inf),
+    "max_steps": (1, inf),
+    "num_epochs": (1, inf),
+    "checkpoint_steps": (1, inf),
+    "hidden_size": (1, inf),
+    "keep_checkpoints": (0, inf),
+    "workers": (0, inf),
+    "cache_gigabytes": (0, inf),
+    "learning_rate_warmup_steps": (0, inf),
+    "learning_rate_decay_steps": (1, inf),
+    "learning_rate_decay_factor": (0, inf),
+    "initial_learning_rate": (0, inf),
+    "adam_epsilon": (0, inf),
+    "error_weight": (0, inf),
+    "average_decay": (0, 1),
+    "patch_dropout": (0, 1),
+    "held_out_share": (0, 1),
+    "seed": (0, 2**32 - 1),
 }
 
 
@@ -43,12 +56,15 @@ def check(config: TrainConfig) -> None:
     for key, allowed in choices.items():
         if getattr(config, key) not in allowed:
             raise InputError(f"{key} must be {' or '.join(allowed)}, not {getattr(config, key)!r}")
-    for key, smallest in AT_LEAST.items():
+    for key, (smallest, largest) in RANGES.items():
         value = getattr(config, key)
-        if value is not None and value < smallest:
-            raise InputError(f"{key} must be at least {smallest}")
-    if config.preprocessing == "mdm" and config.model != "mdm":
-        raise InputError("preprocessing mdm belongs to model mdm")
+        if value is not None and not smallest <= value <= largest:
+            limits = f"at least {smallest}" if largest == inf else f"{smallest} to {largest}"
+            raise InputError(f"{key} must be {limits}, not {value}")
+    if config.preprocessing == "mdm":
+        if config.model != "mdm":
+            raise InputError("preprocessing mdm belongs to model mdm")
+        _tell_of_augmentation(config)
     if config.recurrent_bits is not None:
         if not 2 <= config.recurrent_bits <= 8:
             raise InputError(f"recurrent_bits must be 2 to 8, not {config.recurrent_bits}")
@@ -81,6 +97,14 @@ def tell_of_release(folder: Path) -> None:
             "pretrained_model_checkpoint_path",
             file=sys.stderr,
         )
+
+
+def _tell_of_augmentation(config: TrainConfig) -> None:
+    """Says on stderr which keys MDM's own augmentation does not use."""
+    own = [field for field in fields(AugmentConfig) if field.name != "mirror_probability"]
+    given = [field.name for field in own if getattr(config, field.name) != field.default]
+    if given:
+        print(f"preprocessing mdm does not use {', '.join(given)}", file=sys.stderr)
 
 
 def _check_weights(key: str, weights: list[float], count: int) -> None:

@@ -128,7 +128,8 @@ class FaceSamples:
         epoch, place = divmod(position, self.epoch_length)
         face = self.faces[self.face_number(position)]
         try:
-            return self._prepared(face, np.random.default_rng([self.seed, epoch, place]))
+            # A last number of 0 would give the stream of the epoch's order.
+            return self._prepared(face, np.random.default_rng([self.seed, epoch, 1 + place]))
         except InputError as error:
             raise InputError(f"{face.name}: {error}") from error
 

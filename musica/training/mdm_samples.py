@@ -1,9 +1,9 @@
 """Faces as MDM trains on them (``METHOD.md`` section 11; ``load_images``, ``get_random_sample``).
 
 The crop is rescaled so that the true landmarks have the size of the reference shape, and lies in
-the middle of uniform noise, which is as large as the largest crop. Half of the faces are mirrored,
-half are rotated, and the colours of all change. The initial shape is the reference shape, aligned
-to a random box.
+the middle of uniform noise, which is as large as the largest crop. Faces are mirrored with
+``mirror_probability``, half of them as published; half are rotated, and the colours of all change.
+The initial shape is the reference shape, aligned to a random box.
 """
 
 from collections.abc import Sequence

@@ -53,14 +53,15 @@ def train_and_evaluate(config: TrainConfig) -> Path:
     folder = Path(config.train_dir)
     checks.tell_of_release(folder)
     faces, weights = _training_faces(config)
+    total = run_length(config, epoch_length(len(faces), weights))
     with strategy.scope():
-        training = build_training(config, faces)
+        training = build_training(config, faces, total)
     cascade, optimizer = training.cascade, training.optimizer
     averages = AveragedWeights(training.trainable_variables, optimizer, config.average_decay)
     checkpoints = Checkpoints(
         folder / "checkpoints", training, optimizer, averages, config.keep_checkpoints
     )
-    done, total = checkpoints.resume(), run_length(config, epoch_length(len(faces), weights))
+    done = checkpoints.resume()
     distribution.check_agreement(strategy, done)
     callbacks, verbose = [StopOnBadLoss(), averages, StopAfter(total)], 0
     chief = distribution.is_chief(strategy)

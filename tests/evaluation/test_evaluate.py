@@ -20,7 +20,7 @@ def true_face():
     """68 points with the outer eye corners 100 px apart, in a box 200 px wide and 50 px high."""
     face = np.stack([np.linspace(0, 50, 68), np.linspace(0, 200, 68)], axis=1)
     face[36], face[45] = (30, 50), (30, 150)
-    return face
+    return face + 10
 
 
 def write_method(folder, errors, estimates=None):
@@ -211,6 +211,7 @@ def test_numbers_are_the_same_whoever_wrote_the_files(entry, tmp_path, capsys, i
 def test_published_numbers_stand_beside_ours(tmp_path, capsys):
     face = np.stack([np.linspace(0, 50, 98), np.linspace(0, 200, 98)], axis=1)
     face[60], face[72] = (30, 50), (30, 150)
+    face += 10
     landmark_files.write_landmarks(tmp_path / "truth" / "a.pts", face)
     landmark_files.write_landmarks(tmp_path / "ours" / "a.pts", face + np.array([0, 5]))
     blur = Subset(filenames=write_list(tmp_path / "blur.txt", "a.jpg"))
@@ -255,17 +256,22 @@ def test_bad_faces_are_reported_counted_and_skipped(entry, tmp_path, capsys):
     (ours / "b.txt").write_text("unknown")
     (ours / "junk.pts").write_text("junk")
     landmark_files.write_landmarks(ours / "short.pts", true_face()[:5])
+    hidden = true_face()
+    hidden[7] = -2  # -1 -1 in the file
+    landmark_files.write_landmarks(tmp_path / "truth" / "hidden.pts", hidden)
+    landmark_files.write_landmarks(ours / "hidden.pts", true_face())
     (ours / os.fsdecode(b"z\n\xff.pts")).write_text("no name")
     assert evaluate(EvaluateConfig(Data=[entry]))
     output, errors = capsys.readouterr()
-    assert "  NME (ocular): 7.00%, faces: 2, skipped: 5" in output
+    assert "  NME (ocular): 7.00%, faces: 2, skipped: 6" in output
     lines = errors.splitlines()
-    assert [line.startswith("skipped: ") for line in lines] == [True] * 5
+    assert [line.startswith("skipped: ") for line in lines] == [True] * 6
     assert "b.txt: not a text file with one number" in lines[0]
-    assert "junk.pts: not a readable landmark file" in lines[1]
-    assert "no_truth: no .pts or .ljson of this name" in lines[2]
-    assert "short.pts: 5 points where 68 are needed" in lines[3]
-    assert "a file name that cannot be printed" in lines[4]
+    assert "hidden.pts: 1 of its landmarks are missing" in lines[1]
+    assert "junk.pts: not a readable landmark file" in lines[2]
+    assert "no_truth: no .pts or .ljson of this name" in lines[3]
+    assert "short.pts: 5 points where 68 are needed" in lines[4]
+    assert "a file name that cannot be printed" in lines[5]
 
 
 def test_writes_tables_and_plots(entry, tmp_path, capsys):

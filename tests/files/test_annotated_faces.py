@@ -23,6 +23,18 @@ def test_faces_are_read_in_order_and_bad_ones_are_named(tmp_path, capsys):
         annotated_faces.read_faces([listed], tmp_path, landmark_count=98)
 
 
+def test_faces_with_missing_landmarks_are_left_out(tmp_path, capsys):
+    keys = write_faces(tmp_path, 3)
+    for name, place in (("face0", "-1 -1"), ("face2", "0 0")):
+        path = tmp_path / f"{name}.pts"
+        lines = path.read_text().splitlines()
+        lines[lines.index("{") + 5] = place
+        path.write_text("\n".join(lines))
+    faces = annotated_faces.read_faces(keys["train_filenames"], tmp_path)
+    assert [face.name for face in faces] == ["face1.png"]
+    assert capsys.readouterr().err.count("1 of its landmarks are missing") == 2
+
+
 def test_wanted_faces_alone_are_read(tmp_path, capsys):
     keys = write_faces(tmp_path, 2)
     faces = annotated_faces.read_faces(

@@ -431,5 +431,5 @@ def test_frozen_graphs_that_cannot_be_read(tmp_path):
     shape = graph.node[0].attr["value"].tensor.tensor_shape
     shape.dim[0].size = 10**12
     bad.write_bytes(graph.SerializeToString())
-    with pytest.raises(InputError, match="declares a variable of"):
+    with pytest.raises(InputError, match="declares"):
         read_checkpoint(bad)

@@ -13,7 +13,6 @@ import tiny
 from musica.errors import InputError
 from musica.formats.export import ExportConfig, export
 from musica.formats.iteration_graph import INPUTS
-from musica.formats.onnx import OUTPUTS
 from musica.models.lite_model import LiteModel
 from musica.training.rounding import round_weights
 
@@ -32,8 +31,24 @@ def test_half_precision_model_is_small_and_close(tmp_path):
     assert loaded.get_config()["patch_indices"] == model.get_config()["patch_indices"]
 
 
-def test_saved_model_quits_iteration_by_iteration(tmp_path):
-    model = tiny.musica_model()
+@pytest.fixture(params=[False, True], ids=["without a gain", "with a gain"])
+def model(request):
+    model = tiny.musica_model(levels=(2, 1, 0), predicts_gain=request.param)
+    for weights in model.weights:
+        if "gain" in weights.path:
+            weights.assign(np.random.default_rng(0).normal(size=weights.shape))
+    return model
+
+
+def assert_gain(model, k, outputs, expected):
+    """The last iteration promises no further gain; a model that predicts none has no output."""
+    assert ("gain" in outputs) == model.predicts_gain
+    if model.predicts_gain:
+        gain = expected["gains"][k]
+        np.testing.assert_allclose(outputs["gain"], [0, 0] if gain is None else gain, atol=1e-5)
+
+
+def test_saved_model_quits_iteration_by_iteration(model, tmp_path):
     model.save(tmp_path / "model.keras")
     config = ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "graphs"))
 
@@ -53,14 +68,14 @@ def test_saved_model_quits_iteration_by_iteration(tmp_path):
         state = {name: outputs[name] for name in state}
         np.testing.assert_allclose(outputs["landmarks"], expected["landmarks"][k], **tiny.TOLERANCE)
         np.testing.assert_allclose(outputs["error"], expected["errors"][k], **tiny.TOLERANCE)
+        assert_gain(model, k, outputs, expected)
     with pytest.raises(InputError, match="exists"):
         export(config)
 
 
-def test_onnx_model_quits_iteration_by_iteration(tmp_path):
+def test_onnx_model_quits_iteration_by_iteration(model, tmp_path):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
-    model = tiny.musica_model(levels=(2, 1, 1, 0))
     model.save(tmp_path / "model.keras")
     config = ExportConfig(str(tmp_path / "model.keras"), str(tmp_path / "model.onnx"))
 
@@ -73,12 +88,15 @@ def test_onnx_model_quits_iteration_by_iteration(tmp_path):
     expected = model(inputs)
     initial = inputs["initial"].astype("float32")
     state = np.zeros_like(initial), np.zeros((2, model.settings.hidden_size), np.float32)
+    names = [output.name for output in session.get_outputs()]
     for k, level in enumerate(model.settings.levels):
         values = inputs["pyramid"][level], initial, *state
         named = dict(zip(INPUTS, values, strict=True), iteration=np.array(k + 1))
-        *state, landmarks, error = session.run(OUTPUTS, named)
-        np.testing.assert_allclose(landmarks, expected["landmarks"][k], **tiny.TOLERANCE)
-        np.testing.assert_allclose(error, expected["errors"][k], **tiny.TOLERANCE)
+        outputs = dict(zip(names, session.run(names, named), strict=True))
+        state = outputs["next_displacement"], outputs["next_hidden"]
+        for name, values in (("landmarks", "landmarks"), ("error", "errors")):
+            np.testing.assert_allclose(outputs[name], expected[values][k], **tiny.TOLERANCE)
+        assert_gain(model, k, outputs, expected)
 
 
 def test_recurrent_weights_of_4_bits(tmp_path):

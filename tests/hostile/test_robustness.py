@@ -281,8 +281,23 @@ def test_a_checkpoint_that_declares_too_much(tmp_path, monkeypatch):
 
     path = release.write(tmp_path / "model.ckpt", release.release_variables())
     monkeypatch.setattr(checkpoint_variables, "MAX_NUMBERS", 100)
-    with pytest.raises(InputError, match="declares a variable"):
+    with pytest.raises(InputError, match=r"declares \d+ numbers"):
         checkpoint_variables.read_checkpoint(path, averages=False)
+
+
+def test_a_small_graph_that_declares_too_much(tmp_path):
+    import tensorflow as tf
+
+    graph = tf.compat.v1.GraphDef()
+    for number in range(3):
+        node = graph.node.add(name=f"rnn/step_0/FC_{number}/weights", op="Const")
+        tensor = node.attr["value"].tensor
+        tensor.dtype = tf.float32.as_datatype_enum
+        tensor.float_val.append(1.0)
+        tensor.tensor_shape.dim.add(size=40_000_000)
+    (tmp_path / "model.pb").write_bytes(graph.SerializeToString())
+    with pytest.raises(InputError, match="declares 120000000 numbers"):
+        checkpoint_variables.read_checkpoint(tmp_path / "model.pb")
 
 
 def description():

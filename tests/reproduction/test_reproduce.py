@@ -70,6 +70,16 @@ def test_subsets_without_a_list_are_left_out(tmp_path):
     assert [subset["name"] for subset in copied["subsets"]] == ["common"]
 
 
+def test_training_archives_alone_are_enough_to_train(tmp_path):
+    copy_configurations(ROOT, tmp_path, ("300w_68_17",))
+    path = tmp_path / "experiments/300w_68_17/train.json"
+    assert config.load(TrainConfig, str(path)).eval_filenames == []
+    (tmp_path / "data/300w/lists").mkdir(parents=True)
+    (tmp_path / "data/300w/lists/300w_full.txt").write_text("a.png")
+    copy_configurations(ROOT, tmp_path, ("300w_68_17",))
+    assert len(config.load(TrainConfig, str(path)).eval_filenames) == 1
+
+
 def test_missing_archives_are_named_with_their_page(tmp_path):
     found = Available.of("300w", Path(archives(tmp_path / "a", "AFW", "ibug", "helen/testset")))
     assert found.parts == {"train", "test"}

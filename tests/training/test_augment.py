@@ -319,6 +319,15 @@ def test_impossible_shrinkages_are_refused(shrinkage):
         AugmentConfig(box_shrinkage=shrinkage)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("rotation", -1), ("box_growth_x", -2), ("stretch", 1), ("augment_probability", 3)],
+)
+def test_impossible_amounts_are_refused(key, value):
+    with pytest.raises(InputError, match=f"^{key} must be 0 "):
+        AugmentConfig(**{key: value})
+
+
 @pytest.mark.parametrize("turn", [-1, 36, float("nan")])
 def test_impossible_turns_are_refused(turn):
     with pytest.raises(InputError, match="turn must be 0 to 35 degrees"):

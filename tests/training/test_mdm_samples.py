@@ -9,8 +9,10 @@ from PIL import Image
 
 from musica.files import image_files
 from musica.files.annotated_faces import AnnotatedFace
+from musica.geometry import landmarks
 from musica.geometry.crops import bounding_box
 from musica.geometry.reference_shape import diagonal_shape
+from musica.training import mdm_samples
 from musica.training.augment import AugmentConfig
 from musica.training.mdm_samples import BoxModel, MdmSamples, jittered, turned
 
@@ -45,7 +47,7 @@ def size(points):
 
 def test_faces_have_the_size_of_the_reference_shape_on_one_canvas(faces, shape):
     samples = MdmSamples(faces, shape, augmentation=OPTIONS, seed=3)
-    (canvas, *_), mirrored = samples.shapes, set()
+    canvas, *_ = samples.shapes
     for position in range(24):
         pixels, initial, truth = samples.sample(position)
         assert pixels.shape == canvas and pixels.dtype == np.float32
@@ -54,14 +56,28 @@ def test_faces_have_the_size_of_the_reference_shape_on_one_canvas(faces, shape):
         assert size(truth) == pytest.approx(size(shape), rel=0.02)
         assert initial.shape == truth.shape == shape.shape
         np.testing.assert_allclose(normed(initial), normed(shape), atol=1e-4)
-        mirrored.add(bool(truth[0, 1] > truth[16, 1]))
         # Landmarks are bright, the rest of the face is dark.
         y, x = np.rint(truth[40]).astype(int)
         assert pixels[y - 1 : y + 2, x - 1 : x + 2].mean() > 0.35
-    assert mirrored == {False} or mirrored == {True, False}
     again = MdmSamples(faces, shape, augmentation=OPTIONS, seed=3).sample(7)
     for first, second in zip(samples.sample(7), again, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(("probability", "mirrors"), [(0.0, 0), (1.0, 8), (0.5, 4)])
+def test_faces_are_mirrored_as_often_as_asked(faces, shape, monkeypatch, probability, mirrors):
+    calls = []
+
+    def mirrored(points, order, columns):
+        calls.append(order)
+        return landmarks.mirrored(points, order, columns)
+
+    monkeypatch.setattr(mdm_samples, "mirrored", mirrored)
+    options = dataclasses.replace(OPTIONS, mirror_probability=probability)
+    samples = MdmSamples(faces, shape, augmentation=options, seed=3)
+    for position in range(8):
+        samples.sample(position)
+    assert abs(len(calls) - mirrors) <= (0 if probability in (0, 1) else 3)
 
 
 def test_without_augmentation_faces_are_prepared_as_at_test(faces, shape):

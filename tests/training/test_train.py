@@ -375,6 +375,14 @@ def test_training_starts_from_a_pretrained_model(uninterrupted, tiny):
         ("batch_size", 0),
         ("max_steps", 0),
         ("num_epochs", 0),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("learning_rate_decay_steps", 0),
+        ("initial_learning_rate", -1.0),
+        ("initial_learning_rate", float("nan")),
+        ("average_decay", 2.0),
+        ("patch_dropout", 2.0),
+        ("held_out_share", 1.5),
         ("checkpoint_steps", 0),
         ("echo", 3),
         ("precision", "float16"),
@@ -449,19 +457,31 @@ def test_epochs_end_in_checkpoints(done, total, first, end, steps, tiny):
     assert trainer.epochs(TrainConfig(**tiny), done, total) == expected
 
 
+def test_the_rate_falls_to_zero_in_the_run_however_it_is_limited(tiny, tmp_path, monkeypatch):
+    own = {"num_epochs": 1, "learning_rate_schedule": "cosine", "eval_filenames": []}
+    rates = []
+
+    class Rates(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    monkeypatch.setattr(trainer, "summaries", lambda *given: [Rates()])
+    trainer.train_and_evaluate(TrainConfig(**{**tiny, **own}, train_dir=str(tmp_path)))
+    assert rates == pytest.approx([5e-4, 0], abs=1e-6)  # 9 faces fill two batches
+
+
 def test_learning_rates(tiny):
     config = TrainConfig(**{**tiny, "learning_rate_decay_steps": 10, "max_steps": 40})
-    stairs = building.learning_rate(config)
+    stairs = building.learning_rate(config, 40)
     for step, rate in ((0, 1e-3), (9, 1e-3), (10, 1e-4), (25, 1e-5)):
         np.testing.assert_allclose(stairs(step), rate, rtol=1e-5)
-    cosine = building.learning_rate(dataclasses.replace(config, learning_rate_schedule="cosine"))
+    config = dataclasses.replace(config, learning_rate_schedule="cosine")
+    cosine = building.learning_rate(config, 40)
     for step, rate in ((0, 1e-3), (20, 5e-4), (40, 0)):
         np.testing.assert_allclose(cosine(step), rate, atol=1e-9)
-    warm = dataclasses.replace(
-        config, learning_rate_schedule="cosine", learning_rate_warmup_steps=20
-    )
+    warm = building.learning_rate(dataclasses.replace(config, learning_rate_warmup_steps=20), 40)
     for step, rate in ((0, 1e-4), (10, 5.5e-4), (20, 1e-3), (30, 5e-4), (40, 0)):
-        np.testing.assert_allclose(building.learning_rate(warm)(step), rate, atol=1e-9)
+        np.testing.assert_allclose(warm(step), rate, atol=1e-9)
 
 
 def test_the_command_says_a_bad_list_in_one_line(tmp_path):
