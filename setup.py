@@ -59,7 +59,7 @@ setup(
     description="Face alignment in real time that knows when to quit (TensorFlow 2 / Keras 3)",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="MIT",
+    license="MIT; the weights: non-commercial research only",
     python_requires=">=3.11",
     packages=find_packages(include=["musica", "musica.*"]),
     package_data={"musica": ["py.typed", "METHOD.md", "weights/*"]},

@@ -5,7 +5,7 @@ It finds 68 (or 98) landmarks of a face and estimates their error:
     import musica
 
     aligner = musica.FaceAligner.load()                # the shipped model, or a path
-    face = aligner.align("photo.jpg", box=(353, 281, 437, 380))
+    face = aligner.align("photo.jpg")                  # or with box=(x0, y0, x1, y1)
     face.landmarks                                     # (68, 2), (y, x) image pixels
     face.error_estimate, face.iterations, face.failed  # how sure it is, what it cost
     face.expected_nme, face.landmark_errors            # what error that stands for, and where
@@ -28,7 +28,7 @@ The commands, each ``musica-<name>`` or ``python -m musica.<name>``, with ``--he
     show_flm_on_image   draws landmarks on images
     train, evaluate, calibrate, compare, attention, benchmark
     convert_checkpoint  reads the models of the 2021 release
-    export              writes a model for TensorFlow, LiteRT or as a SavedModel
+    export              writes a model for LiteRT, ONNX, as a SavedModel or a small .keras
     reproduce           the paper's experiments, from the archives to one page
 
 Where to look: ``musica.models`` holds the cascade of the paper and ``musica.layers`` its parts;
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from musica.geometry.box_conventions import to_landmark_box
     from musica.models.loading import load_model
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 __all__ = [
     "Face",
     "FaceAligner",

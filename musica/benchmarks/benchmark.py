@@ -23,7 +23,9 @@ class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
     training: bool = option(False, "measure training, not inference")
     train_filenames: list[str] = option([], "lists of images (default: built-in)", path=True)
     checkpoint_file: str | None = option(None, "model (.keras); None: the shipped one", path=True)
-    lite_file: str | None = option(None, "its export (.tflite); None: the shipped one", path=True)
+    lite_file: str | None = option(
+        None, "export of checkpoint_file (.tflite); None: the shipped one", path=True
+    )
     batches: list[int] = option([1, 64], "inference: faces per call")
     threads: list[int] = option(
         [1, 2], "inference: threads, and the cores they run on; each number has its own process"
@@ -36,7 +38,7 @@ class BenchmarkConfig(AugmentConfig, AnnotatedFolders):
     folder: str = option("", "measure musica-inference on a folder of photos", path=True)
     video: str = option("", "measure musica-video on a video file", path=True)
     commands: list[str] = option(
-        [], "programs beside it; {source} is the folder or the video, {results} a folder"
+        [], "other programs to time; {source} is the folder or the video, {results} a folder"
     )
     landmark_count: int = option(98, "training: landmarks of the model")
     patch_count: int = option(49, "training: patches of the model")

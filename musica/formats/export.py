@@ -42,7 +42,7 @@ class ExportConfig:
     precision: str | None = option(
         None,
         "of the weights: float32, half, or of a .tflite int8 or int4 (for models trained with "
-        "recurrent_bits 4); None: int8, otherwise half, otherwise float32",
+        "recurrent_bits 4); None: int8 of a .tflite, half of a .keras, otherwise float32",
     )
 
 

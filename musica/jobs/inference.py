@@ -38,7 +38,12 @@ class InferenceConfig:
     eval_filenames: str | None = option(
         None, "list of image names relative to image_dir, one a line", path=True
     )
-    image_dir: str | None = option(None, "folder of the list's images", path=True, alias="data_dir")
+    image_dir: str | None = option(
+        None,
+        "folder of the list's images; the release calls it data_dir",
+        path=True,
+        alias="data_dir",
+    )
     bb_root: str | None = option(
         None,
         "folder of the list's boxes: a .pts of four corners for each image; None: faces are found",

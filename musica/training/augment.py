@@ -39,7 +39,7 @@ class AugmentConfig:
     coarse_probability: float = option(0.0, "share of augmented faces at a lower resolution")
     lighting_probability: float = option(0.0, "share of augmented faces in another light")
     mirror_probability: float = option(0.0, "share of all faces mirrored")
-    turn: float = option(0.0, "largest synthetic turn of augmented heads, degrees; half to nod")
+    turn: float = option(0.0, "largest synthetic turn of augmented heads, degrees; nods: half")
     turn_probability: float = option(1.0, "share of augmented faces whose heads are turned")
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from musica.evaluation import metrics
 from musica.evaluation.evaluate import EvaluateConfig, evaluate
 from musica.files import annotated_faces, image_files, landmark_files, writing
 from musica.jobs.inference import InferenceConfig, infer
+from musica.models.loading import load_keras_model, model_path
 from musica.models.mdm import MDM
 from musica.models.musica import MuSiCa
 from musica.training import building, trainer
@@ -228,3 +229,12 @@ def test_comparisons_that_cannot_be(keys, message):
     needed = {"models": ["a.keras"], "image_dir": ".", "eval_filenames": ["list.txt"]}
     with pytest.raises(InputError, match=message):
         compare(CompareConfig(**({**needed, **keys} if keys else {})))
+
+
+def test_the_shipped_model_is_a_start_for_the_configuration_that_the_readme_names():
+    configured = config.load(TrainConfig, str(ROOT / "experiments/shipped/train68_fifth.json"))
+    start = str(model_path(runner="keras"))
+    configured = dataclasses.replace(configured, pretrained_model_checkpoint_path=start)
+    model = building.build_model(configured, faces=[])
+    shipped = load_keras_model(start)
+    np.testing.assert_array_equal(model.steps[-1].head.kernel, shipped.steps[-1].head.kernel)
