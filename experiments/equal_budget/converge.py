@@ -1,5 +1,7 @@
 """Trains MuSiCa's variants and MDM on the same 3 million faces, in three parts, and compares them.
 
+A prepared face is used in two steps, and counts twice.
+
     python experiments/equal_budget/converge.py --output=runs/converge --dry_run
     python experiments/equal_budget/converge.py --output=runs/converge --part=1
     python experiments/equal_budget/converge.py --output=runs/converge --part=2
@@ -9,7 +11,7 @@
 models can be compared after it; the next part goes on from them at a lower rate, with other faces.
 What is done is passed over, and a training that was interrupted goes on from its last checkpoint.
 ``--only=patches_34,mdm_14`` chooses models, ``--seeds=0,1`` trains each twice. The table of a seed
-is written when all its models are there.
+has the chosen models, and is written when all of them are there.
 
 ``--keep=models`` writes each model in half precision, too; ``--start=models`` begins a part with
 such files, on another machine, say.
@@ -79,7 +81,7 @@ def stages(config: ConvergeConfig) -> Iterator[Stage]:
         names = [name for name in MODELS if name in (config.only or MODELS)]
         trainings = [training(config, name, seed) for name in names]
         yield from trainings
-        variant = f"seed_{seed}-part_{config.part}"
+        variant = variant_of(seed, config.part)
         table = Path(config.output, f"{variant}.md")
         words = ["-m", "musica.compare", f"--output={table}"]
         words += [f"--image_dir={FACES / 'images'}", f"--bb_root={FACES / 'bb'}"]
@@ -101,16 +103,21 @@ def training(config: ConvergeConfig, name: str, seed: int) -> Stage:
     if part > 1:
         before = folder.with_name(f"part_{part - 1}") / "model.keras"
         if config.start:
-            before = Path(config.start, kept_name(name, seed, part - 1))
+            before = Path(config.start, kept_name(name, variant_of(seed, part - 1)))
         words += [f"--pretrained_model_checkpoint_path={before}"]
         words += [f"--learning_rate_warmup_steps={WARM_UP}"]
     product = folder / "model.keras"
-    return Stage("train", name, tuple(words), product, (), f"seed_{seed}-part_{part}")
+    return Stage("train", name, tuple(words), product, (), variant_of(seed, part))
 
 
-def kept_name(name: str, seed: int, part: int) -> str:
-    """What a model in half precision is called."""
-    return f"{name}-seed_{seed}-part_{part}.keras"
+def variant_of(seed: int, part: int) -> str:
+    """The name of a seed's part."""
+    return f"seed_{seed}-part_{part}"
+
+
+def kept_name(name: str, variant: str) -> str:
+    """The file name of a model in half precision."""
+    return f"{name}-{variant}.keras"
 
 
 def keep(config: ConvergeConfig) -> None:
@@ -118,7 +125,7 @@ def keep(config: ConvergeConfig) -> None:
     Path(config.keep).mkdir(parents=True, exist_ok=True)
     for stage in stages(config):
         if stage.kind == "train" and stage.product.exists():
-            path = Path(config.keep, f"{stage.experiment}-{stage.variant}.keras")
+            path = Path(config.keep, kept_name(stage.experiment, stage.variant))
             with writing.replacing(path) as temporary:
                 shutil.copyfile(stage.product, temporary)
                 halve_weights(temporary)

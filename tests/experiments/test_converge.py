@@ -52,7 +52,7 @@ def test_a_part_goes_on_from_the_one_before():
     assert Path(own.pretrained_model_checkpoint_path).absolute() == before.absolute()
     moved = configurations(part=2, seeds=[1], start="models")["mdm_14"]
     name = Path(moved.pretrained_model_checkpoint_path)
-    assert name.absolute() == Path("models", converge.kept_name("mdm_14", 1, 1)).absolute()
+    assert name.absolute() == Path("models", "mdm_14-seed_1-part_1.keras").absolute()
     with pytest.raises(InputError, match="part must be 1 to 3, not 4"):
         trainings(part=4)
 
@@ -65,7 +65,7 @@ def test_models_are_kept_in_half_precision(tmp_path):
     tiny.mdm_model().save(product)
     converge.keep(own)
     (kept,) = (tmp_path / "kept").iterdir()
-    assert kept.name == converge.kept_name("mdm_14", 0, 1)
+    assert kept.name == "mdm_14-seed_0-part_1.keras"
     weights = (load_model(path).get_weights() for path in (product, kept))
     for exact, rounded in zip(*weights, strict=True):
         np.testing.assert_allclose(rounded, exact, rtol=1e-3, atol=1e-6)
