@@ -58,6 +58,8 @@ def read_landmarks(path: Path | str, count: int | None = None, index_base: int =
 def read_truth(path: Path | str, count: int | None = None) -> np.ndarray:
     """Reads true landmarks; arguments, result and errors as for ``read_landmarks``.
 
+    PORT: a face with missing landmarks is refused; the release takes -1 -1 for a point.
+
     Raises:
         InputError: some of them are missing, too: errors and losses would take them for true.
     """
