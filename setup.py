@@ -35,6 +35,7 @@ SOURCES = (
     "data/*.md",
     "data/*.py",
     "experiments/**/*.json",
+    "experiments/**/*.keras",
     "experiments/**/*.md",
     "experiments/**/*.png",
     "experiments/**/*.py",
