@@ -137,9 +137,10 @@ def check_box(box: Sequence[float] | np.ndarray) -> np.ndarray:
         numbers = np.asarray(box, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"a box is four numbers x0 y0 x1 y1, not {box!r}") from error
-    if numbers.shape != (4,) or not all(abs(side) <= MAX_COORDINATE for side in numbers.tolist()):
-        raise InputError(f"a box is four finite numbers x0 y0 x1 y1, not {numbers.tolist()}")
-    _check_sides(numbers.tolist(), numbers.tolist())
+    corners = numbers.tolist()
+    if numbers.shape != (4,) or not all(abs(corner) <= MAX_COORDINATE for corner in corners):
+        raise InputError(f"a box is four finite numbers x0 y0 x1 y1, not {corners}")
+    _check_sides(corners, corners)
     return numbers
 
 

@@ -33,7 +33,7 @@ class Measurements:
 
     @property
     def score(self) -> str:
-        """The score that the model's faces stop by: one of ``rule.SCORES``."""
+        """The score that the model's faces stop by: one of ``settings.STOP_SCORES``."""
         return "estimate" if self.gains is None else "gain"
 
     @cached_property

@@ -74,8 +74,6 @@ def check(config: TrainConfig) -> None:
         raise InputError(f"echo must divide batch_size {config.batch_size}, not {config.echo}")
     if config.echo > 1 and config.strategy != "none":
         raise InputError("echo needs strategy none")
-    if config.learning_rate_warmup_steps >= config.max_steps:
-        raise InputError("learning_rate_warmup_steps must be less than max_steps")
     _check_weights("train_weights", config.train_weights, len(config.train_filenames))
     iterations = 4 if config.model == "mdm" else len(config.levels)
     _check_weights("iteration_weights", config.iteration_weights, iterations)
