@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musica.alignment.detector import FAR, Window, _seen
+from musica.alignment.windows import Window
 from musica.cli import config
 from musica.errors import InputError, one_line
 from musica.files import landmark_files, list_files, writing
@@ -238,7 +238,7 @@ def test_overlaps_are_symmetric_shares(first, second):
 def test_a_detector_s_window_is_black_outside_the_picture(size, side, corner):
     picture = np.full((size[1], size[0], 3), 255, np.uint8)
     left, top = corner
-    window = _seen(picture, Window.square(left, top, side, FAR))
+    window = Window.square(left, top, side, 256).reduced(picture)
     assert window.shape == (256, 256, 3)
     x = left + (np.arange(256) + 0.5) * side / 256
     y = top + (np.arange(256) + 0.5) * side / 256

@@ -7,17 +7,16 @@ used: it does not import with NumPy 2.
 """
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
 import numpy as np
 
+from musica.alignment import windows
+from musica.alignment.windows import Window
 from musica.errors import InputError
 from musica.files.image_files import Picture, as_image
 from musica.geometry.box_conventions import overlaps, to_landmark_box
@@ -28,16 +27,9 @@ ANCHOR_GRIDS = ((16, 2), (8, 6))
 MIN_SCORE = 0.5
 # Boxes that overlap more (intersection over union) are one face.
 SAME_FACE = 0.3
-# The picture is looked at with a margin, or faces that fill it are missed: a window of this many
-# times its sides.
-PICTURE_WINDOW = 1.25
-# Sides of windows that are no squares are multiples of UNIT pixels of the model and have at least
-# SHORTEST. The fewer kinds there are, the fewer interpreters.
-UNIT, SHORTEST = 32, 160
 # A face is surely found if it takes this share of a window. Smaller ones are looked for in smaller
-# windows, which overlap so that each face lies wholly in one.
+# windows.
 SURELY_SEEN = 0.1
-WINDOW_OVERLAP = 0.36
 # Smaller faces, in pixels, have no features to find, and would take ever more windows.
 SMALLEST = 8
 # Where the user names no smallest face, and no face was found, windows have this side in pixels, or
@@ -64,41 +56,6 @@ class BlazeFace:
 
 FAR = BlazeFace("data/face_detection_back.tflite", 256)
 NEAR = BlazeFace("data/face_detection_short_range.tflite", 128)
-
-
-class Window(NamedTuple):
-    """A part of an image, as a model sees it.
-
-    Attributes:
-        left: of its corner in the image, in pixels; it may lie outside.
-        top: as ``left``.
-        pixel: side of a pixel of the model in pixels of the image.
-        columns: of the model's picture.
-        rows: of the model's picture.
-    """
-
-    left: int
-    top: int
-    pixel: float
-    columns: int
-    rows: int
-
-    @classmethod
-    def square(cls, left: int, top: int, side: int, model: BlazeFace) -> "Window":
-        """A square with so many pixels of the image on each side."""
-        return cls(left, top, side / model.size, model.size, model.size)
-
-    @classmethod
-    def around(cls, height: int, width: int) -> "Window":
-        """A whole picture and a margin, as ``FAR`` sees it."""
-        longer = max(height, width)
-        pixel = PICTURE_WINDOW * longer / FAR.size
-        columns, rows = (
-            max(UNIT * ceil(FAR.size * side / (UNIT * longer)), SHORTEST)
-            for side in (width, height)
-        )
-        left, top = round((width - columns * pixel) / 2), round((height - rows * pixel) / 2)
-        return cls(left, top, pixel, columns, rows)
 
 
 class FaceDetector:
@@ -146,29 +103,23 @@ class FaceDetector:
         """BlazeFace's own boxes, (F, 4), of a uint8 image; otherwise as ``detect``."""
         height, width = image.shape[:2]
         longer = max(height, width)
-        faces = self._faces_in(image, Window.around(height, width))
+        faces = self._faces_in(image, windows.whole(height, width, FAR.size))
         if smallest_face is None:
             smaller = max(WINDOW, round(longer * WINDOW_SHARE))
         else:
             smaller = round(check_smallest_face(smallest_face) / SURELY_SEEN)
         if smaller < longer and (smallest_face is not None or not len(faces)):
-            faces = np.concatenate([faces, *self._faces_in_windows(image, smaller)])
+            parts = windows.covering(height, width, smaller, FAR.size)
+            faces = np.concatenate([faces, *(self._faces_in(image, part) for part in parts)])
         merged = _merged(faces)
         closer = [self._close_up(image, face) for face in merged]
         return _merged(np.concatenate([merged[:0], *closer]))[:, :4]
-
-    def _faces_in_windows(self, image: np.ndarray, side: int) -> Iterator[np.ndarray]:
-        """Finds faces in overlapping windows that cover an image; each (F, 5)."""
-        height, width = image.shape[:2]
-        for top in _starts(height, side):
-            for left in _starts(width, side):
-                yield self._faces_in(image, Window.square(left, top, side, FAR))
 
     def _close_up(self, picture: np.ndarray, face: np.ndarray) -> np.ndarray:
         """Looks again at a (5,) face: (1, 5) with a better box, or (0, 5) if it is none."""
         side = max(round(CLOSE_UP * (face[2:4] - face[:2]).max()), 1)
         left, top = np.rint((face[:2] + face[2:4] + 1 - side) / 2).astype(int)
-        found = self._faces_in(picture, Window.square(left, top, side, NEAR), NEAR)
+        found = self._faces_in(picture, Window.square(left, top, side, NEAR.size), NEAR)
         return _merged(found[overlaps(face[:4], found[:, :4]) > SAME_FACE])[:1]
 
     def _faces_in(self, image: np.ndarray, window: Window, model: BlazeFace = FAR) -> np.ndarray:
@@ -179,7 +130,7 @@ class FaceDetector:
             face.
         """
         interpreter = self._interpreter(model, window.rows, window.columns)
-        pixels = np.multiply(_seen(image, window), 1 / 127.5, dtype=np.float32)
+        pixels = np.multiply(window.reduced(image), 1 / 127.5, dtype=np.float32)
         pixels -= 1
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None])
         interpreter.invoke()
@@ -258,36 +209,6 @@ def _anchors(size: int, rows: int, columns: int) -> np.ndarray:
         x, y = np.meshgrid(*((np.arange(side // unit) + 0.5) * unit for side in (columns, rows)))
         grids.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), count, axis=0))
     return np.concatenate(grids)
-
-
-def _seen(image: np.ndarray, window: Window) -> np.ndarray:
-    """A window of an image, black outside it, reduced to a model's size: RGB uint8.
-
-    A large window is sampled at twice the model's resolution and averaged.
-    """
-    height, width = image.shape[:2]
-    left, top, pixel, columns, rows = window
-    x0, y0 = max(left, 0), max(top, 0)
-    x1, y1 = min(left + round(columns * pixel), width), min(top + round(rows * pixel), height)
-    finer = 1 if pixel < 2 else 2
-    raster = np.zeros((finer * rows, finer * columns, 3), np.uint8)
-    scale = finer / pixel
-    # The part inside the image, in pixels of the raster.
-    u0, v0 = round((x0 - left) * scale), round((y0 - top) * scale)
-    u1 = min(round((x1 - left) * scale), finer * columns)
-    v1 = min(round((y1 - top) * scale), finer * rows)
-    if u0 < u1 and v0 < v1:
-        part = cv2.resize(image[y0:y1, x0:x1], (u1 - u0, v1 - v0), interpolation=cv2.INTER_LINEAR)
-        raster[v0:v1, u0:u1] = part if part.ndim == 3 else part[..., None]
-    return cv2.resize(raster, (columns, rows), interpolation=cv2.INTER_AREA)
-
-
-def _starts(length: int, side: int) -> np.ndarray:
-    """Where overlapping windows start on an axis: int, evenly spaced from end to end."""
-    if length <= side:
-        return np.array([(length - side) // 2])
-    count = int(np.ceil((length - side) / (side * (1 - WINDOW_OVERLAP)))) + 1
-    return np.linspace(0, length - side, count).round().astype(int)
 
 
 def _merged(faces: np.ndarray) -> np.ndarray:
