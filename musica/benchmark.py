@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from musica.cli.interruption import interruptible_imports
 
 with interruptible_imports():
-    from musica.benchmarks.benchmark import BenchmarkConfig, benchmark
+    from musica.benchmarks.benchmark import benchmark
+    from musica.benchmarks.configuration import BenchmarkConfig
     from musica.cli import command
 
 

@@ -6,7 +6,8 @@ from musica.cli.interruption import interruptible_imports
 
 with interruptible_imports():
     from musica.cli import command
-    from musica.training.configuration import TrainConfig, train
+    from musica.training.configuration import TrainConfig
+    from musica.training.launch import train
 
 
 def main(argv: Sequence[str] | None = None) -> None:

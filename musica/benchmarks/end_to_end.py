@@ -10,16 +10,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from musica.benchmarks.configuration import BenchmarkConfig
 from musica.errors import InputError
 from musica.files.picture_folders import find_pictures
 from musica.files.video_files import FrameReader
-
-if TYPE_CHECKING:
-    from musica.benchmarks.benchmark import BenchmarkConfig
 
 HEADER = (
     "| what | cores | pictures | seconds | CPU seconds | ms a picture | pictures a second "
@@ -36,11 +34,11 @@ class Run(NamedTuple):
     megabytes: float
 
 
-def measure(config: "BenchmarkConfig", cores: int) -> list[str]:
+def measure(config: BenchmarkConfig, cores: int) -> list[str]:
     """Runs everything in turn on so many cores; run it in a process of its own.
 
     Args:
-        config: a ``benchmark.BenchmarkConfig`` with a folder or a video.
+        config: a configuration with a folder or a video.
         cores: how many of this process's cores are used.
 
     Returns:
@@ -74,7 +72,7 @@ def use_cores(count: int) -> None:
 
 
 def _programs(
-    config: "BenchmarkConfig", cores: int, results: str
+    config: BenchmarkConfig, cores: int, results: str
 ) -> dict[str, tuple[list[str], int]]:
     """The commands by name, and how many pictures each reads; ours is the first."""
     ours = [sys.executable, "-m"]

@@ -11,11 +11,14 @@ import numpy as np
 
 from musica.alignment.aligner import FaceAligner
 from musica.alignment.options import Options
+from musica.benchmarks.configuration import WAYS, BenchmarkConfig
 from musica.benchmarks.end_to_end import use_cores
+from musica.benchmarks.faces import read_faces
 from musica.benchmarks.peers import PEERS
 from musica.cli import command
 from musica.errors import InputError
 from musica.evaluation import metrics
+from musica.files.annotated_faces import AnnotatedFace
 from musica.files.image_files import read_image
 from musica.models.iteration import IterationState
 from musica.models.lite_model import LiteModel
@@ -23,21 +26,12 @@ from musica.models.loading import load_musica, model_path
 
 if TYPE_CHECKING:
     from musica.alignment.keras_runner import KerasRunner
-    from musica.benchmarks.benchmark import BenchmarkConfig
-    from musica.files.annotated_faces import AnnotatedFace
 
 HEADER = (
     "| what | threads | batch | quits | whole call, ms a face | median | p95 | ratio "
     "| preprocessing alone | network alone | iterations | NME, % |",
     "|---|---|---|---|---|---|---|---|---|---|---|---|",
 )
-# The ways to run a model, by their names on the command line.
-WAYS = {
-    "litert": "LiteRT",
-    "tensorflow": "TensorFlow",
-    "xla": "TensorFlow, XLA",
-    "eager": "TensorFlow, eager",
-}
 # The share of a turn whose calls do not count: they find the processor's caches full of what
 # another way left there. A program that aligns faces does not.
 COLD = 1 / 3
@@ -45,7 +39,7 @@ COLD = 1 / 3
 LONGEST, FEWEST = 8.0, 5
 
 
-def check(config: "BenchmarkConfig") -> None:
+def check(config: BenchmarkConfig) -> None:
     """Raises InputError for what cannot be measured."""
     for name in ("batches", "threads", "rounds"):
         value = getattr(config, name)
@@ -61,11 +55,11 @@ def check(config: "BenchmarkConfig") -> None:
         PEERS[name]()
 
 
-def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
+def measure(config: BenchmarkConfig, threads: int) -> list[str]:
     """Measures everything in turn, with so many threads; run it in a process of its own.
 
     Args:
-        config: a ``benchmark.BenchmarkConfig``.
+        config: the configuration.
         threads: of TensorFlow and LiteRT.
 
     Returns:
@@ -74,8 +68,6 @@ def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
     """
     use_cores(threads)
     cv2.setNumThreads(threads)
-    from musica.benchmarks.benchmark import read_faces
-
     listed = read_faces(config)
     images, boxes = [read_image(face.image) for face in listed], [face.box for face in listed]
     runs: dict[tuple, Iterator[Callable]] = {}
@@ -106,7 +98,7 @@ def measure(config: "BenchmarkConfig", threads: int) -> list[str]:
     return _rows(_timed(runs, config, warm_up), nmes, threads)
 
 
-def _aligners(config: "BenchmarkConfig", threads: int) -> dict[str, FaceAligner]:
+def _aligners(config: BenchmarkConfig, threads: int) -> dict[str, FaceAligner]:
     """The ways to run a model that are asked for."""
     lite = {}
     if "litert" in config.runners:
@@ -118,7 +110,7 @@ def _aligners(config: "BenchmarkConfig", threads: int) -> dict[str, FaceAligner]
     return lite | {name: aligner for name, aligner in keras.items() if name in others}
 
 
-def _keras_aligners(config: "BenchmarkConfig", threads: int) -> dict[str, FaceAligner]:
+def _keras_aligners(config: BenchmarkConfig, threads: int) -> dict[str, FaceAligner]:
     """The ways to run a model with TensorFlow."""
     command.import_tensorflow()
     import tensorflow as tf
@@ -146,7 +138,7 @@ def _keras_aligners(config: "BenchmarkConfig", threads: int) -> dict[str, FaceAl
     }
 
 
-def _nme(listed: list["AnnotatedFace"], found: list[np.ndarray]) -> str:
+def _nme(listed: list[AnnotatedFace], found: list[np.ndarray]) -> str:
     """The mean error in percent; empty if they find other points than the annotations."""
     pairs = [(own, face.landmarks) for own, face in zip(found, listed, strict=True)]
     if any(own.shape != truth.shape for own, truth in pairs):
@@ -218,7 +210,7 @@ def _lite_parts(aligner: FaceAligner, pairs: list[tuple]) -> dict[str, Callable]
 
 
 def _timed(
-    runs: dict[tuple, Iterator], config: "BenchmarkConfig", warm_up: int
+    runs: dict[tuple, Iterator], config: BenchmarkConfig, warm_up: int
 ) -> dict[tuple, tuple]:
     """Calls everything in turn; the seconds of its calls, and what they returned."""
     seconds: dict[tuple, list[float]] = {key: [] for key in runs}

@@ -4,22 +4,27 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from musica.benchmarks.configuration import BenchmarkConfig
+from musica.benchmarks.faces import read_faces
 from musica.errors import InputError
-
-if TYPE_CHECKING:
-    from musica.benchmarks.benchmark import BenchmarkConfig
-    from musica.training.batches import Batches
-    from musica.training.dataset import FaceSamples
+from musica.geometry.landmarks import scheme_for
+from musica.geometry.reference_shape import reference_shape
+from musica.models import losses
+from musica.models.musica import MuSiCa
+from musica.training.batches import Batches
+from musica.training.cascade_training import CascadeTraining
+from musica.training.dataset import FaceSamples
+from musica.training.face_crops import PREPROCESSING
+from musica.training.optimizer import Adam
 
 # Every number of workers is measured in turn so often, so that all meet the same machine.
 TURNS = 5
 
 
-def measure(config: "BenchmarkConfig") -> list[str]:
+def measure(config: BenchmarkConfig) -> list[str]:
     """Measures faces per second of the input alone and of the training step alone.
 
     Args:
@@ -44,10 +49,8 @@ def measure(config: "BenchmarkConfig") -> list[str]:
     return [*lines, f"| {what} | | {training:.0f} | {training / rates[0]:.2f} |"]
 
 
-def _input_rates(config: "BenchmarkConfig") -> list[float]:
+def _input_rates(config: BenchmarkConfig) -> list[float]:
     """Faces per second that the augmented input delivers, for each number of workers."""
-    from musica.training.batches import Batches
-
     samples = _samples(config)
     with ExitStack() as stack:
         sources = [
@@ -59,13 +62,13 @@ def _input_rates(config: "BenchmarkConfig") -> list[float]:
         return _rates([partial(_pass, source) for source in sources], config)
 
 
-def _pass(batches: "Batches") -> None:
+def _pass(batches: Batches) -> None:
     """Takes all batches as a training does; nothing is left to be prepared afterwards."""
     for _ in batches.dataset():
         pass
 
 
-def _rates(runs: list[Callable[[], object]], config: "BenchmarkConfig") -> list[float]:
+def _rates(runs: list[Callable[[], object]], config: BenchmarkConfig) -> list[float]:
     """Faces per second of runs of ``steps`` batches, medians of turns after a first one."""
     seconds: list[list[float]] = []
     for _ in range(1 + TURNS):  # a training, too, reads an image only once
@@ -77,26 +80,15 @@ def _rates(runs: list[Callable[[], object]], config: "BenchmarkConfig") -> list[
     return (config.steps * config.batch_size / np.median(seconds[1:], axis=0)).tolist()
 
 
-def _samples(config: "BenchmarkConfig") -> "FaceSamples":
+def _samples(config: BenchmarkConfig) -> FaceSamples:
     """The augmented faces."""
-    from musica.benchmarks.benchmark import read_faces
-    from musica.geometry.reference_shape import reference_shape
-    from musica.training.dataset import FaceSamples
-
     faces = read_faces(config)
     reference = reference_shape([face.landmarks for face in faces], [face.box for face in faces])
     return FaceSamples(faces, reference, config, config.seed, preprocessing=config.preprocessing)
 
 
-def _training_rate(config: "BenchmarkConfig") -> float:
+def _training_rate(config: BenchmarkConfig) -> float:
     """Faces per second that a training step handles, its input in memory."""
-    from musica.geometry.landmarks import scheme_for
-    from musica.models import losses
-    from musica.models.musica import MuSiCa
-    from musica.training.cascade_training import CascadeTraining
-    from musica.training.face_crops import PREPROCESSING
-    from musica.training.optimizer import Adam
-
     patches = scheme_for(config.landmark_count).patch_indices[config.patch_count]
     training = CascadeTraining(MuSiCa(config.landmark_count, patches), "l1", losses.ERROR_WEIGHT)
     training.compile(optimizer=Adam(), jit_compile=False)

@@ -12,7 +12,8 @@ from musica.reproduction.archives import ARCHIVES, Available
 from musica.reproduction.experiments import SETS, copy_configurations, repository
 from musica.reproduction.plan import KINDS, SMALL_SHARE, Plan
 from musica.reproduction.stages import Journal, Stage
-from musica.training.configuration import TrainConfig, import_tensorflow
+from musica.training.configuration import TrainConfig
+from musica.training.launch import import_tensorflow
 
 DATA = ("stand_in", "prepare")
 

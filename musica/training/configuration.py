@@ -1,11 +1,10 @@
 """The configuration of a training run."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from musica.cli import command, release_keys
+from musica.cli import release_keys
 from musica.cli.annotated_folders import AnnotatedFolders
 from musica.cli.config import option
 from musica.geometry.crops import BOX_SIZE, MARGIN
@@ -84,19 +83,3 @@ class TrainConfig(AugmentConfig, AnnotatedFolders):
     strategy: str = option(
         "none", "none, mirrored (all GPUs here) or multi_worker (machines that TF_CONFIG names)"
     )
-
-
-def import_tensorflow() -> None:
-    """Imports TensorFlow as a training needs it."""
-    # On CPUs without AVX-512 TensorFlow leaves oneDNN off, with which training is twice as fast:
-    # 303 faces/s instead of 157 on an AMD EPYC. It is read once, when TensorFlow is imported.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    command.import_tensorflow()
-
-
-def train(config: TrainConfig) -> None:
-    """Trains as configured; TensorFlow is imported here, not before."""
-    import_tensorflow()
-    from musica.training.trainer import train_and_evaluate
-
-    train_and_evaluate(config)

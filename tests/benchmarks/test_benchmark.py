@@ -9,7 +9,8 @@ import tiny
 
 from musica.alignment.aligner import FaceAligner
 from musica.benchmarks import end_to_end
-from musica.benchmarks.benchmark import BenchmarkConfig, benchmark
+from musica.benchmarks.benchmark import benchmark
+from musica.benchmarks.configuration import BenchmarkConfig
 from musica.benchmarks.inference_speed import HEADER
 from musica.errors import InputError
 from musica.evaluation import metrics
