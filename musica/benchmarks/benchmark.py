@@ -12,9 +12,9 @@ from musica.training.launch import import_tensorflow
 def benchmark(config: BenchmarkConfig) -> None:
     """Measures and prints a table."""
     if config.training:
+        import_tensorflow()
         from musica.benchmarks import training_speed
 
-        import_tensorflow()
         print("\n".join(training_speed.measure(config)))
         return
     inference_speed.check(config)

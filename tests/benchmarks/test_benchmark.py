@@ -1,5 +1,6 @@
 """The benchmark measures what it says; how long anything takes is not tested."""
 
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -37,6 +38,21 @@ def keys(tmp_path_factory):
         "checkpoint_file": str(folder / "model.keras"),
         "lite_file": str(folder / "model.tflite"),
     }
+
+
+def test_of_training_it_prints_its_table_and_nothing_else():
+    words = ["--training", "--steps=1", "--batch_size=2", "--workers=0"]
+    words += ["--landmark_count=68", "--patch_count=17"]
+    command = [sys.executable, "-m", "musica.benchmark", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    what = [line.split("|")[1].strip() for line in done.stdout.splitlines()]
+    assert what == [
+        "what",
+        "---",
+        "augmented input alone, release, batch 2",
+        "training step alone, 68 landmarks, 17 patches, batch 2",
+    ]
 
 
 def test_every_way_gets_its_rows(keys, capsys):
