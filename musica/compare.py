@@ -2,8 +2,8 @@
 
 The models take turns face by face, each of them first in turn, on one CPU thread, so that all meet
 the same conditions. A model with a stop threshold has two rows: all its iterations, and as many as
-each face needs; below the table stands how much its rule knows. The table is printed and written as
-Markdown.
+each face needs. Below the table stand each row's NME over the first one's, with an interval that
+tells how sure that is, and how much stop rules know. The table is printed and written as Markdown.
 """
 
 from collections.abc import Sequence

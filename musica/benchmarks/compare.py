@@ -17,6 +17,7 @@ from musica.cli.config import option, require
 from musica.cli.progress import progress_bar
 from musica.errors import InputError
 from musica.evaluation import metrics, published
+from musica.evaluation.paired import error_ratio
 from musica.files import image_files, list_files, writing
 from musica.jobs.recording import record
 
@@ -100,7 +101,11 @@ def compare(config: CompareConfig) -> bool:
     }
     measured = _measure(methods, lists, config.normalization)
     faces = {face.name: face for own in lists.values() for face in own if face.name in measured}
-    lines = [*_lines(methods, lists, measured, config), *_knowledge(methods, [*faces.values()])]
+    lines = [
+        *_lines(methods, lists, measured, config),
+        *_ratios(methods, lists, measured),
+        *_knowledge(methods, [*faces.values()]),
+    ]
     table = "\n".join(lines) + "\n"
     print(table, end="")
     if config.output:
@@ -173,10 +178,7 @@ def _lines(
     config: CompareConfig,
 ) -> Iterator[str]:
     """The table in Markdown, and what its columns mean."""
-    names = {
-        key: [face.name for face in listed if face.name in measured]
-        for key, listed in lists.items()
-    }
+    names = _usable(lists, measured)
     rate = f"FR@{config.failure_threshold:g}"
     table = [["model", "patches", "M weights", "iterations", "M multiply-adds", "ms per face"]]
     table[0] += [f"{key}: {measure}, %" for key in lists for measure in ("NME", rate)]
@@ -194,6 +196,34 @@ def _lines(
     yield "Faces: " + ", ".join(f"{key} {len(listed)}" for key, listed in names.items()) + "."
     yield "Iterations and multiply-adds: means over all faces. ms per face: the median over them,"
     yield "from decoded image and box to landmarks, one face at a time on one CPU thread."
+
+
+def _ratios(
+    methods: Sequence[Method],
+    lists: Mapping[str, list],
+    measured: Mapping[str, Mapping[Method, Measurement]],
+) -> Iterator[str]:
+    """A line for each method but the first: its NME over the first one's, and how sure it is."""
+    first, *others = methods
+    for method in others:
+        errors = {
+            key: np.array([[measured[name][one].nme for one in (first, method)] for name in listed])
+            for key, listed in _usable(lists, measured).items()
+        }
+        ratios = [f"{key} {error_ratio([pairs])}" for key, pairs in errors.items()]
+        if len(errors) > 1:
+            ratios.append(f"all {error_ratio([*errors.values()])}")
+        yield f"{method.name}, NME over that of {first.name}: {', '.join(ratios)}."
+    if others:
+        yield "In brackets: 95 % of the ratios for other faces like these (bootstrap)."
+
+
+def _usable(lists: Mapping[str, list], measured: Mapping[str, object]) -> dict[str, list[str]]:
+    """The names of each list's faces that were measured."""
+    return {
+        key: [face.name for face in listed if face.name in measured]
+        for key, listed in lists.items()
+    }
 
 
 def _knowledge(methods: Sequence[Method], faces: Sequence["AnnotatedFace"]) -> Iterator[str]:

@@ -206,13 +206,20 @@ def test_models_are_compared_on_the_same_faces(root, tmp_path):
     (face,) = annotated_faces.read_faces(
         [data / "lists/300w_common.txt"], data / "images", None, data / "bb"
     )
+    nmes = []
     for row, (name, count) in zip(found, (("musica", 3), ("musica", 1), ("mdm", 4)), strict=True):
         aligned = FaceAligner(models[name]).align(face.image, face.box, iterations=count)
         nme = 100 * metrics.nme(aligned.landmarks, face.landmarks)
+        nmes.append(nme)
         for measured in ("300w_common", "300w_full"):  # whose other face has no box
             np.testing.assert_allclose(float(row[f"{measured}: NME, %"]), nme, rtol=1e-3)
             assert row[f"{measured}: FR@0.5, %"] == ("100.00" if nme > 50 else "0.00")
         assert float(row["ms per face"]) > 0
+    for row, nme in zip(found[1:], nmes[1:], strict=True):
+        ratio = f"{nme / nmes[0]:.3f}"
+        ratio = f"{ratio} ({ratio} to {ratio})"  # of a single face
+        expected = f"{row['model']}, NME over that of {found[0]['model']}: 300w_common {ratio}, "
+        assert f"{expected}300w_full {ratio}, all {ratio}.\n" in table
 
 
 @pytest.mark.parametrize(
