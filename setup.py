@@ -35,7 +35,6 @@ SOURCES = (
     "data/*.md",
     "data/*.py",
     "experiments/**/*.json",
-    "experiments/**/*.keras",
     "experiments/**/*.md",
     "experiments/**/*.png",
     "experiments/**/*.py",
