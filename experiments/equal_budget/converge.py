@@ -42,8 +42,8 @@ WARM_UP = 200
 MODELS = {
     "patches_34": (),
     "patches_17": ("--patch_count=17",),
-    "no_attention": ("--nouse_attention",),
-    "no_pyramid": ("--levels=0,0,0",),
+    "no_attention": ("--patch_count=17", "--nouse_attention"),
+    "no_pyramid": ("--patch_count=17", "--levels=0,0,0"),
     "mdm_14": (*MDM, "--patch_size=14"),
     "mdm_30": (*MDM, "--patch_size=30"),
     "mdm_published": (*MDM, "--patch_size=30", "--preprocessing=mdm"),
