@@ -101,9 +101,12 @@ def compare(config: CompareConfig) -> bool:
     }
     measured = _measure(methods, lists, config.normalization)
     faces = {face.name: face for own in lists.values() for face in own if face.name in measured}
+    names = {
+        key: [face.name for face in own if face.name in measured] for key, own in lists.items()
+    }
     lines = [
-        *_lines(methods, lists, measured, config),
-        *_ratios(methods, lists, measured),
+        *_lines(methods, names, measured, config),
+        *_ratios(methods, names, measured),
         *_knowledge(methods, [*faces.values()]),
     ]
     table = "\n".join(lines) + "\n"
@@ -173,15 +176,14 @@ def _measure(
 
 def _lines(
     methods: Sequence[Method],
-    lists: Mapping[str, list],
+    names: Mapping[str, list[str]],
     measured: Mapping[str, Mapping[Method, Measurement]],
     config: CompareConfig,
 ) -> Iterator[str]:
     """The table in Markdown, and what its columns mean."""
-    names = _usable(lists, measured)
     rate = f"FR@{config.failure_threshold:g}"
     table = [["model", "patches", "M weights", "iterations", "M multiply-adds", "ms per face"]]
-    table[0] += [f"{key}: {measure}, %" for key in lists for measure in ("NME", rate)]
+    table[0] += [f"{key}: {measure}, %" for key in names for measure in ("NME", rate)]
     for method in methods:
         own = {name: results[method] for name, results in measured.items()}
         table.append(_row(method, list(own.values())))
@@ -200,7 +202,7 @@ def _lines(
 
 def _ratios(
     methods: Sequence[Method],
-    lists: Mapping[str, list],
+    names: Mapping[str, list[str]],
     measured: Mapping[str, Mapping[Method, Measurement]],
 ) -> Iterator[str]:
     """A line for each method but the first: its NME over the first one's, and how sure it is."""
@@ -208,7 +210,7 @@ def _ratios(
     for method in others:
         errors = {
             key: np.array([[measured[name][one].nme for one in (first, method)] for name in listed])
-            for key, listed in _usable(lists, measured).items()
+            for key, listed in names.items()
         }
         ratios = [f"{key} {error_ratio([pairs])}" for key, pairs in errors.items()]
         if len(errors) > 1:
@@ -216,14 +218,6 @@ def _ratios(
         yield f"{method.name}, NME over that of {first.name}: {', '.join(ratios)}."
     if others:
         yield "In brackets: 95 % of the ratios for other faces like these (bootstrap)."
-
-
-def _usable(lists: Mapping[str, list], measured: Mapping[str, object]) -> dict[str, list[str]]:
-    """The names of each list's faces that were measured."""
-    return {
-        key: [face.name for face in listed if face.name in measured]
-        for key, listed in lists.items()
-    }
 
 
 def _knowledge(methods: Sequence[Method], faces: Sequence["AnnotatedFace"]) -> Iterator[str]:
