@@ -38,10 +38,11 @@ MDM = ("--model=mdm", "--loss=nme", "--patch_count=68")
 PARTS = ((7_000, 1e-3), (8_000, 5e-4), (8_500, 5e-4))
 # A later part's rate rises in so many steps, while Adam gets to know its moments.
 WARM_UP = 200
-# Model -> what differs from converge.json. All are trained on MuSiCa's crops but the last.
+# Model -> what differs from converge.json. The table gives ratios to the first one. All are trained
+# on MuSiCa's crops but the last.
 MODELS = {
-    "patches_34": (),
     "patches_17": ("--patch_count=17",),
+    "patches_34": (),
     "no_attention": ("--patch_count=17", "--nouse_attention"),
     "no_pyramid": ("--patch_count=17", "--levels=0,0,0"),
     "mdm_14": (*MDM, "--patch_size=14"),
